@@ -1,0 +1,29 @@
+package hooks
+
+import (
+	"context"
+	"time"
+
+	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/tiering"
+)
+
+// Sources answer from memory what the world looks like. A source that finds
+// its reading too old refreshes it first and waits for that a few seconds at
+// most; what it returns is shared and must not be changed. All methods may be
+// called at once.
+type Sources interface {
+	// Scores of all volumes over the window.
+	Scores(ctx context.Context, window time.Duration) tiering.Scores
+	// Mayastor is the control plane.
+	Mayastor(ctx context.Context) Mayastor
+}
+
+// Mayastor is one reading of the control plane.
+type Mayastor struct {
+	// Source is OK while the reading is fresh enough to act on.
+	Source tiering.Source
+	// Inventory is the last good reading, also when it is too old to act on;
+	// nil if there never was one.
+	Inventory *mayastor.Inventory
+}

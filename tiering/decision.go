@@ -1,0 +1,95 @@
+package tiering
+
+import "time"
+
+// Input is all that a decision depends on. Plan does not change it.
+type Input struct {
+	// Now is the only clock.
+	Now time.Time
+	// Policy is the policy that asks, with its name and generation.
+	Policy Policy
+	// Others are the other policies of the cluster that compile, in any order.
+	Others []Policy
+	World  *World
+	// Volumes are all volumes of the cluster, in any order.
+	Volumes []Volume
+	// Route is asked for each volume that wants to move and passed the gates
+	// before it; it must be pure. nil refuses every move.
+	Route  func(v *Volume, to Tier, pools []string) Route
+	Limits Limits
+	// Finalizing is true once the policy is being deleted: nothing new starts.
+	Finalizing bool
+	// Previous is the status in the request.
+	Previous *StoragePolicyStatus
+}
+
+// Policy is a compiled policy.
+type Policy struct {
+	Name       string
+	Generation int64
+	Created    time.Time
+	Rules      Rules
+}
+
+// Limits are what the operator of the service decided.
+type Limits struct {
+	// MaxConcurrentMigrations over all policies.
+	MaxConcurrentMigrations int
+	// RebuildBytesPerSecond is the expected speed of a rebuild.
+	RebuildBytesPerSecond int64
+	// Settle is how long pools and nodes must have been Online.
+	Settle time.Duration
+	// DryRun makes every policy decide without acting.
+	DryRun bool
+}
+
+// Route is the verdict of mayastor.Route on a whole move.
+type Route struct {
+	// Refusals are sentences; empty means that every replica has a step.
+	Refusals []string
+	// Reason is machine-readable when refused.
+	Reason string
+	// Landing lists, sorted, each pool a new replica may land on.
+	Landing []string
+	// Replicas is how many replicas have to move.
+	Replicas int
+}
+
+// Act is what becomes of a volume.
+type Act uint8
+
+// The acts. Hold is the zero value.
+const (
+	// Hold: the volume's tier is unknown or a gate holds its wish to move.
+	Hold Act = iota
+	// Stay: the volume is where it belongs.
+	Stay
+	// Move: a Job should start now.
+	Move
+	// WouldMove: the same, in dry run.
+	WouldMove
+	// Moving: a Job works on it.
+	Moving
+	// Recover: an earlier attempt left it unclean; a recovery Job should start now.
+	Recover
+)
+
+// Decision is what was decided for one volume and why.
+type Decision struct {
+	Volume *Volume
+	// From is where all replicas are; NoTier with Mixed false if on no tier's
+	// pool or not known.
+	From  Tier
+	Mixed bool
+	// To is the tier the volume belongs on; NoTier if unknown.
+	To  Tier
+	Act Act
+	// Held is the first gate that did not pass; its Gate is NoGate if none.
+	Held Verdict
+	// Job is the number of the Job to start for Move and Recover.
+	N int64
+	// TargetPools, sorted, are the pools of the tier To for Move and WouldMove.
+	TargetPools []string
+	// Route of the move for Move and WouldMove.
+	Route Route
+}

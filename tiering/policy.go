@@ -1,0 +1,301 @@
+package tiering
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// The API group and version of StoragePolicy.
+const (
+	Group      = "storage.billyronks.io"
+	Version    = "v1"
+	APIVersion = Group + "/" + Version
+	Kind       = "StoragePolicy"
+)
+
+// StoragePolicy keeps a set of Mayastor volumes on the tier that suits how
+// busy they are.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=storagepolicies,scope=Cluster,shortName=sp;spolicy
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.status.mode`
+// +kubebuilder:printcolumn:name="Volumes",type=integer,JSONPath=`.status.watchedVolumes`
+// +kubebuilder:printcolumn:name="Hot",type=integer,JSONPath=`.status.hotVolumes`
+// +kubebuilder:printcolumn:name="Warm",type=integer,JSONPath=`.status.warmVolumes`,priority=1
+// +kubebuilder:printcolumn:name="Cold",type=integer,JSONPath=`.status.coldVolumes`
+// +kubebuilder:printcolumn:name="Unknown",type=integer,JSONPath=`.status.unknownVolumes`
+// +kubebuilder:printcolumn:name="Moving",type=integer,JSONPath=`.status.activeMigrations`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failedMigrations`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, because each Job carries it as a label; choose a shorter name"
+type StoragePolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:default={}
+	Spec   StoragePolicySpec   `json:"spec,omitempty"`
+	Status StoragePolicyStatus `json:"status,omitempty"`
+}
+
+// StoragePolicySpec is what the platform engineer decides. Absent fields have
+// the defaults of [Compile], which are those of the CRD schema.
+//
+// +kubebuilder:validation:XValidation:rule="self.lowWatermarkIOPS < self.highWatermarkIOPS",message="lowWatermarkIOPS must be below highWatermarkIOPS, or each volume would be hot and cold at once"
+// +kubebuilder:validation:XValidation:rule="self.warmWatermarkIOPS == 0 || (self.lowWatermarkIOPS < self.warmWatermarkIOPS && self.warmWatermarkIOPS < self.highWatermarkIOPS)",message="warmWatermarkIOPS must lie between lowWatermarkIOPS and highWatermarkIOPS, or be 0 for no warm tier"
+// +kubebuilder:validation:XValidation:rule="(self.warmWatermarkIOPS > 0) == has(self.warmPoolSelector)",message="warmWatermarkIOPS and warmPoolSelector go together: set both for a warm tier, or neither"
+// +kubebuilder:validation:XValidation:rule="!(has(self.hotPoolSelector) && has(self.nvmePoolSelector))",message="nvmePoolSelector is another name of hotPoolSelector: set one of them"
+// +kubebuilder:validation:XValidation:rule="!(has(self.coldPoolSelector) && has(self.sataPoolSelector))",message="sataPoolSelector is another name of coldPoolSelector: set one of them"
+// +kubebuilder:validation:XValidation:rule="self.samplingWindow.matches('[1-9]')",message="samplingWindow must be longer than zero"
+// +kubebuilder:validation:XValidation:rule="self.migrationTimeout.matches('[1-9]')",message="migrationTimeout must be longer than zero"
+type StoragePolicySpec struct {
+	// Enabled false is the emergency stop of this policy: no new move starts, and running moves bring their volume to a safe end.
+	// +kubebuilder:default=true
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// DryRun true decides, reports and logs as usual and starts nothing; running moves finish.
+	// +kubebuilder:default=false
+	DryRun *bool `json:"dryRun,omitempty"`
+
+	// StorageClassName selects PersistentVolumes of this class whose driver is io.openebs.csi-mayastor.
+	// +kubebuilder:default=mayastor
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
+
+	// VolumeSelector narrows the volumes by the labels of the PersistentVolume joined with those of its claim; on a clash the claim's label wins. Absent or empty selects all.
+	VolumeSelector *metav1.LabelSelector `json:"volumeSelector,omitempty"`
+
+	// ClaimNamespaces narrows the volumes to those bound to a claim in one of these namespaces. Absent or empty selects all.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=set
+	ClaimNamespaces []string `json:"claimNamespaces,omitempty"`
+
+	// HighWatermarkIOPS: a volume above it belongs on the hot tier.
+	// +kubebuilder:default=5000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000000
+	HighWatermarkIOPS *int64 `json:"highWatermarkIOPS,omitempty"`
+
+	// LowWatermarkIOPS: a volume below it belongs on the cold tier. 0 sends no volume there.
+	// +kubebuilder:default=500
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000000
+	LowWatermarkIOPS *int64 `json:"lowWatermarkIOPS,omitempty"`
+
+	// WarmWatermarkIOPS: a volume between it and highWatermarkIOPS belongs on the warm tier. 0 means there is no warm tier.
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000000
+	WarmWatermarkIOPS *int64 `json:"warmWatermarkIOPS,omitempty"`
+
+	// HotPoolSelector selects the pools of the hot tier by pool label. Absent or empty selects no pool.
+	HotPoolSelector *metav1.LabelSelector `json:"hotPoolSelector,omitempty"`
+
+	// WarmPoolSelector selects the pools of the warm tier by pool label. Absent or empty selects no pool.
+	WarmPoolSelector *metav1.LabelSelector `json:"warmPoolSelector,omitempty"`
+
+	// ColdPoolSelector selects the pools of the cold tier by pool label. Absent or empty selects no pool.
+	ColdPoolSelector *metav1.LabelSelector `json:"coldPoolSelector,omitempty"`
+
+	// NVMePoolSelector is the former name of hotPoolSelector.
+	NVMePoolSelector *metav1.LabelSelector `json:"nvmePoolSelector,omitempty"`
+
+	// SATAPoolSelector is the former name of coldPoolSelector.
+	SATAPoolSelector *metav1.LabelSelector `json:"sataPoolSelector,omitempty"`
+
+	// SamplingWindow is the time over which IOPS are averaged.
+	// +kubebuilder:default="1h"
+	SamplingWindow *Duration `json:"samplingWindow,omitempty"`
+
+	// MinCoverage is the percentage of the window that must hold samples of both counters; below it the volume's score is unknown and the volume holds its tier.
+	// +kubebuilder:default=80
+	// +kubebuilder:validation:Minimum=50
+	// +kubebuilder:validation:Maximum=100
+	MinCoverage *int64 `json:"minCoverage,omitempty"`
+
+	// CooldownPeriod is the least time between two moves of one volume that changed pools.
+	// +kubebuilder:default="24h"
+	CooldownPeriod *Duration `json:"cooldownPeriod,omitempty"`
+
+	// MaxConcurrentMigrations is how many volumes of this policy may move at once.
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=25
+	MaxConcurrentMigrations *int64 `json:"maxConcurrentMigrations,omitempty"`
+
+	// MigrationTimeout bounds each replica of a move, from the moment its new copy is asked for, over all attempts of the Job.
+	// +kubebuilder:default="30m"
+	MigrationTimeout *Duration `json:"migrationTimeout,omitempty"`
+
+	// AllowReducedRedundancy lets a volume of three or more replicas that has a replica on every node give one up first, and never goes below two synced copies.
+	// +kubebuilder:default=false
+	AllowReducedRedundancy *bool `json:"allowReducedRedundancy,omitempty"`
+
+	// VolumesWithSnapshots: Skip leaves volumes with snapshots where they are; Move moves them, while their snapshots stay behind on the old pool and keep its space.
+	// +kubebuilder:default=Skip
+	VolumesWithSnapshots *SnapshotRule `json:"volumesWithSnapshots,omitempty"`
+
+	// MaxPoolUsedPercent: a target pool is not filled beyond this share of its capacity.
+	// +kubebuilder:default=90
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	MaxPoolUsedPercent *int64 `json:"maxPoolUsedPercent,omitempty"`
+
+	// Priority settles which policy wins a volume that two of them select: the higher one, then the name that sorts first.
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=-1000000
+	// +kubebuilder:validation:Maximum=1000000
+	Priority *int64 `json:"priority,omitempty"`
+
+	// ECPolicyRef is accepted and ignored: erasure coding is out of scope, and a condition says so.
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Schemaless
+	ECPolicyRef *runtime.RawExtension `json:"ecPolicyRef,omitempty"`
+
+	// ECMinVolumeSizeBytes is accepted and ignored, as ecPolicyRef.
+	ECMinVolumeSizeBytes *int64 `json:"ecMinVolumeSizeBytes,omitempty"`
+}
+
+// SnapshotRule says what becomes of volumes that have snapshots (MS 4.9).
+//
+// +kubebuilder:validation:Enum=Skip;Move
+type SnapshotRule string
+
+// The snapshot rules.
+const (
+	SkipSnapshots SnapshotRule = "Skip"
+	MoveSnapshots SnapshotRule = "Move"
+)
+
+// Duration is a length of time as users write it: Go syntax in whole numbers,
+// and d for days of 24 hours, as in 7d or 1h30m. [Duration.Parse] reads it.
+//
+// +kubebuilder:validation:Pattern=`^([0-9]+(d|h|m|s))+$`
+// +kubebuilder:validation:MaxLength=32
+type Duration string
+
+// StoragePolicyStatus is what the policy's last reconciliation found. It holds
+// no live score, fill or age, so that it changes only when something happened.
+type StoragePolicyStatus struct {
+	// ObservedGeneration is the generation of the spec this status speaks of.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Phase sums the policy up.
+	// +kubebuilder:validation:Enum=Pending;Active;DryRun;Disabled;Error
+	Phase Phase `json:"phase,omitempty"`
+
+	// Mode is what the policy may do now.
+	Mode string `json:"mode,omitempty"`
+
+	// ModeReason says why the mode is what it is.
+	ModeReason string `json:"modeReason,omitempty"`
+
+	// WatchedVolumes counts the volumes the policy selects and wins.
+	WatchedVolumes int64 `json:"watchedVolumes"`
+	// HotVolumes counts those with every replica on the hot tier.
+	HotVolumes int64 `json:"hotVolumes"`
+	// WarmVolumes counts those with every replica on the warm tier.
+	WarmVolumes int64 `json:"warmVolumes"`
+	// ColdVolumes counts those with every replica on the cold tier.
+	ColdVolumes int64 `json:"coldVolumes"`
+	// MixedVolumes counts those with replicas on more than one tier, or partly on none.
+	MixedVolumes int64 `json:"mixedVolumes"`
+	// UnknownVolumes counts those without a trustworthy score; they hold their tier.
+	UnknownVolumes int64 `json:"unknownVolumes"`
+
+	// ActiveMigrations counts the Jobs that run.
+	ActiveMigrations int64 `json:"activeMigrations"`
+	// TotalMigrations counts the moves that ended, whatever their outcome but refusals.
+	TotalMigrations int64 `json:"totalMigrations"`
+	// FailedMigrations counts those that failed.
+	FailedMigrations int64 `json:"failedMigrations"`
+
+	// LastReconcileTime is renewed when another field changes, and else every 15 minutes.
+	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
+
+	// Conditions: Ready, PolicyAccepted, MetricsAvailable, MayastorAvailable and others.
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// Plan holds the next moves and the holds that matter.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	Plan []PlanEntry `json:"plan,omitempty"`
+
+	// MigrationHistory holds the results of the last moves, newest first.
+	// +kubebuilder:validation:MaxItems=50
+	// +listType=atomic
+	MigrationHistory []HistoryEntry `json:"migrationHistory,omitempty"`
+}
+
+// Phase sums a policy up in one word.
+type Phase string
+
+// The phases.
+const (
+	PhasePending  Phase = "Pending"
+	PhaseActive   Phase = "Active"
+	PhaseDryRun   Phase = "DryRun"
+	PhaseDisabled Phase = "Disabled"
+	PhaseError    Phase = "Error"
+)
+
+// PlanEntry is one volume's place in the plan: a move that is next, or a wish
+// that a gate holds. Score and Since are those of the moment the entry
+// appeared, kept while volume, direction and holding gate stay the same.
+type PlanEntry struct {
+	// VolumeName is the PersistentVolume.
+	VolumeName string `json:"volumeName"`
+	// Claim is namespace/name of the bound claim.
+	Claim string `json:"claim,omitempty"`
+	// FromTier is the tier the volume is on, or mixed.
+	FromTier string `json:"fromTier"`
+	// ToTier is the tier it belongs on.
+	ToTier string `json:"toTier"`
+	// Action is Move, Moving, WouldMove (dry run) or Hold.
+	// +kubebuilder:validation:Enum=Move;Moving;WouldMove;Hold
+	Action string `json:"action"`
+	// Gate is the first gate that holds the volume.
+	Gate string `json:"gate,omitempty"`
+	// Reason is a sentence for people.
+	Reason string `json:"reason,omitempty"`
+	// ScoreIOPS is the score when the entry appeared, rounded to one decimal.
+	ScoreIOPS float64 `json:"scoreIOPS"`
+	// Since is when the entry appeared.
+	Since metav1.Time `json:"since"`
+}
+
+// HistoryEntry is the result of one move.
+type HistoryEntry struct {
+	// JobName is couchestor-<volume uuid>-<n>; it identifies the entry.
+	JobName string `json:"jobName"`
+	// JobUID is empty where the Job was gone before its result was read.
+	JobUID string `json:"jobUID,omitempty"`
+	// VolumeName is the PersistentVolume.
+	VolumeName string `json:"volumeName"`
+	// Claim is namespace/name of the bound claim.
+	Claim string `json:"claim,omitempty"`
+	// Timestamp is when the move ended.
+	Timestamp metav1.Time `json:"timestamp"`
+	// FromTier is the tier the volume was on, or mixed.
+	FromTier string `json:"fromTier,omitempty"`
+	// ToTier is the tier it was to go to.
+	ToTier string `json:"toTier,omitempty"`
+	// FromPool lists the distinct pools left, joined by commas.
+	FromPool string `json:"fromPool,omitempty"`
+	// ToPool lists the distinct pools reached, joined by commas.
+	ToPool string `json:"toPool,omitempty"`
+	// TriggerIOPS is the score that caused the move.
+	TriggerIOPS float64 `json:"triggerIOPS"`
+	// Duration is how long the move took, in Go syntax.
+	Duration string `json:"duration,omitempty"`
+	// Outcome is moved, failed, refused, aborted or recovered.
+	Outcome string `json:"outcome,omitempty"`
+	// Success is true if the volume ended where it was to go.
+	Success bool `json:"success"`
+	// Error is a sentence if it did not.
+	Error string `json:"error,omitempty"`
+}
