@@ -65,3 +65,32 @@ type Refusal struct {
 
 // Reason is a machine-readable CamelCase word.
 type Reason string
+
+// Route plans the whole move of a volume: a step for each replica that is not
+// on a target pool, or every reason why it may not begin, never both. Neither
+// means that all is on target already. It is pure, and the only home of the
+// preconditions (MS 5.4.1, 5.7), the placement filters (MS 4.3) and the removal
+// order (MS 4.5).
+func Route(v Volume, pools []Pool, nodes []Node, ask Ask, capability Capability) ([]Step, []Refusal) {
+	no := refusals(Healthy(v))
+	no.add("NotPlanned", "moves are not planned yet")
+	return nil, no
+}
+
+// RemovalOrder predicts in which order -1 removes the replicas (MS 4.5).
+func RemovalOrder(v Volume, nodes []Node, pools []Pool, capability Capability) []ReplicaRef {
+	return nil
+}
+
+// FirstVictim predicts which replica -1 removes; the second result is false
+// where another may be as likely.
+func FirstVictim(v Volume, nodes []Node, pools []Pool, capability Capability) (ReplicaRef, bool) {
+	return ReplicaRef{}, false
+}
+
+// Candidate is one pool and why the server would not place a replica there; an
+// empty Reject means that it may.
+type Candidate struct{ Pool, Reject string }
+
+// Candidates judges each pool for one more replica of the volume (MS 4.3).
+func Candidates(v Volume, pools []Pool, nodes []Node) []Candidate { return nil }
