@@ -5,6 +5,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
+// +groupName=storage.billyronks.io
+// +versionName=v1
+
 // The API group and version of StoragePolicy.
 const (
 	Group      = "storage.billyronks.io"

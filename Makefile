@@ -1,0 +1,52 @@
+# All of it works on a machine with Go, gcc (for race), make and git.
+# The first run of lint and generate builds the tools pinned in tools/.
+
+# Modules with code. Those in tools/ only pin the versions of tools.
+MODULES := . test/live
+
+# Where git cannot read the checkout, Go must not try to stamp the version.
+export GOFLAGS := $(shell go env GOFLAGS) $(if $(shell git log -1 --format=%H 2>/dev/null),,-buildvcs=false)
+
+GOLANGCI_LINT := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/generate/go.mod controller-gen crd:allowDangerousTypes=true paths=./tiering
+CRD := manifests/base/crd
+each = @set -e; for m in $(1); do echo "($$m) $(2)"; (cd $$m && $(2)); done
+
+.PHONY: build demo test race lint fmt generate generate-check tidy-check bench fuzz check
+
+build: ## bin/couchestor, static
+	CGO_ENABLED=0 go build -trimpath -o bin/couchestor ./server/couchestor
+
+demo: build ## the whole loop on this machine, in about two minutes
+	cd test/live && go run ./demo --binary $(CURDIR)/bin/couchestor
+
+test: ## every test
+	$(call each,$(MODULES),go test -shuffle=on ./...)
+
+race: ## every test under the race detector
+	$(call each,$(MODULES),go test -race -shuffle=on ./...)
+
+lint: ## format, vet and linters
+	$(call each,$(MODULES),go vet ./...)
+	$(call each,$(MODULES),$(GOLANGCI_LINT) run)
+
+fmt: ## gofumpt and the order of imports
+	$(GOLANGCI_LINT) fmt
+
+generate: ## the CRD from tiering/policy.go
+	$(CONTROLLER_GEN) output:crd:dir=$(CRD)
+
+generate-check: ## fails if the CRD is not what generate makes
+	rm -rf bin/crd && $(CONTROLLER_GEN) output:crd:dir=bin/crd && diff -ru $(CRD) bin/crd
+
+tidy-check: ## fails if a go.mod is not tidy
+	$(call each,$(patsubst %/go.mod,%,$(shell find . -name go.mod)),go mod tidy -diff)
+
+bench: ## every benchmark
+	$(call each,$(MODULES),go test -run='^$$' -bench=. -benchmem ./...)
+
+fuzz: ## every fuzz target for FUZZTIME each, 10s if not set
+	tools/fuzz $(FUZZTIME)
+
+check: ## what CI runs
+	.ci/run
