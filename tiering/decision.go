@@ -19,6 +19,9 @@ type Input struct {
 	Limits Limits
 	// Finalizing is true once the policy is being deleted: nothing new starts.
 	Finalizing bool
+	// Broken are the names of the policies that exist but do not compile. They
+	// win no volume, and still own the recovery of what they started.
+	Broken []string
 	// Previous is the status in the request.
 	Previous *StoragePolicyStatus
 }
@@ -81,12 +84,22 @@ type Decision struct {
 	// pool or not known.
 	From  Tier
 	Mixed bool
+	// Selected is false for a volume that the policy does not select (any
+	// more) and that is here because of its Job or its recovery.
+	Selected bool
+	// Winner is the name of the policy that wins the volume instead of this
+	// one; empty if this one does or does not select it.
+	Winner string
 	// To is the tier the volume belongs on; NoTier if unknown.
 	To  Tier
 	Act Act
+	// ThresholdIOPS is the edge that the score crossed; 0 if none was.
+	ThresholdIOPS float64
 	// Held is the first gate that did not pass; its Gate is NoGate if none.
+	// It is GateNotLive for Moving and GateClean for Recover, whatever the
+	// gates before say.
 	Held Verdict
-	// Job is the number of the Job to start for Move and Recover.
+	// N numbers the Job to start for Move and Recover; 0 otherwise.
 	N int64
 	// TargetPools, sorted, are the pools of the tier To for Move and WouldMove.
 	TargetPools []string

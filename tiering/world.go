@@ -120,6 +120,10 @@ type LiveJob struct {
 	// From and To are the tiers of the move; NoTier for a recovery.
 	From, To Tier
 	Recovery bool
+	// TargetPools are the pools a new replica may land on; while they are not
+	// known, the pools of the tier To of the named policy count, and if that is
+	// gone too, all pools.
+	TargetPools []string
 	// ScoreIOPS is the score that caused it.
 	ScoreIOPS float64
 	Started   time.Time
