@@ -1,0 +1,42 @@
+package mayastor
+
+// The actions of the audit trail: every record that a migrator writes carries
+// one of them as "action".
+const (
+	ActionStarted     = "move_started"
+	ActionResumed     = "move_resumed"
+	ActionWaiting     = "move_waiting"
+	ActionAdd         = "replica_add"
+	ActionRebuilding  = "replica_rebuilding"
+	ActionRemove      = "replica_remove"
+	ActionUndo        = "replica_undo"
+	ActionStepDone    = "step_completed"
+	ActionSwept       = "cordons_swept"
+	ActionCompleted   = "move_completed"
+	ActionFailed      = "move_failed"
+	ActionAborted     = "move_aborted"
+	ActionRefused     = "move_refused"
+	ActionRecovered   = "move_recovered"
+	ActionInterrupted = "move_interrupted"
+)
+
+// audit writes one record of something that happened.
+func (r *run) audit(action, message string, attrs ...any) {
+	r.log.Info(message, append([]any{"action", action}, attrs...)...)
+}
+
+// explain writes why the migrator waits, once for each reason.
+func (r *run) explain(why string) {
+	if why != r.last {
+		r.last = why
+		r.log.Debug(why, "action", ActionWaiting, "phase", string(r.j.Phase))
+	}
+}
+
+// phaseChanged writes what a look at the volume showed to be over.
+func (r *run) phaseChanged(from Phase, v view) {
+	if (from == PhaseDown || from == PhaseRestore) && r.j.Phase == PhaseIdle {
+		left, reached := r.changes(v.vol)
+		r.audit(ActionStepDone, "a step is over", "from_pool", pools(left), "to_pool", pools(reached), "replicas_done", r.j.Finished)
+	}
+}

@@ -1,0 +1,376 @@
+package mayastor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Migrator moves one volume at a time, one replica after the other, so that no
+// call of it lowers the number of copies in sync (MS 5.4 to 5.7). It may be
+// killed at any instant: the next Move of the volume goes on from the journal.
+type Migrator struct {
+	Client *Client
+	Ledger Ledger
+	// Log receives the audit trail, one record for each action.
+	Log *slog.Logger
+	// Progress, if not nil, is told how the rebuild under way goes.
+	Progress func(Progress)
+	// Stop, if not nil, is asked at each poll and before each side effect
+	// whether the move is to end at the next safe place.
+	Stop func(context.Context) *Ending
+
+	// CachePeriod is how old the server's view of a rebuild may be
+	// (--cache-period of its core agent, 30 s upstream).
+	CachePeriod time.Duration
+	// PollInterval is the time between two looks at the volume.
+	PollInterval time.Duration
+	// Timeout bounds each replica, from its first +1.
+	Timeout time.Duration
+	// StallAfter is how long a rebuild may make no progress.
+	StallAfter time.Duration
+	// AdmitWait is how long to wait for a place among the moves that run, and
+	// for a server that does not answer before anything was begun.
+	AdmitWait time.Duration
+	// Claimed is the server's version as the operator vouches for it, or "".
+	Claimed string
+	// Caps bound what may move at once.
+	Caps Caps
+}
+
+// Order is one move as asked for.
+type Order struct {
+	// Volume is the volume's uuid.
+	Volume string
+	Ask    Ask
+	// N numbers the attempt; 0 takes the next number.
+	N int64
+	// Policy, Generation, From and To are recorded with the attempt.
+	Policy     string
+	Generation int64
+	From, To   string
+	// Recover only brings to rest what an earlier attempt left.
+	Recover bool
+}
+
+// run is one Move under way.
+type run struct {
+	*Migrator
+	order  Order
+	lock   Lock
+	j      *Journal
+	log    *slog.Logger
+	memory Attempt
+	cap    Capability
+	stop   <-chan struct{}
+	proof  proof
+	rate   rate
+	// retryAt holds back the next side effect after one that did not take.
+	retryAt time.Time
+	retries int
+	// woken is true once stop was seen to be closed.
+	woken bool
+	last  string
+}
+
+// Move brings the volume's replicas to the target pools, or to a safe rest if
+// that cannot be. It returns the result once it is recorded in the ledger; an
+// error means that nothing final is recorded and Move must be called again
+// with the same order. Closing stop ends the move at the next safe place;
+// ending ctx ends it at once, to be resumed.
+func (m *Migrator) Move(ctx context.Context, stop <-chan struct{}, o Order) (Result, error) {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-waiting.Done():
+		}
+	}()
+	lock, err := m.Ledger.Lock(waiting, o.Volume)
+	if err != nil {
+		return Result{}, err
+	}
+	r := &run{Migrator: m, order: o, lock: lock, stop: stop, log: m.Log.With("volume", "pvc-"+o.Volume, "volume_uuid", o.Volume)}
+	result, err := r.move(ctx)
+	if err != nil {
+		lock.Abandon()
+		r.log.Error("the attempt ended without a record; the next one resumes it", "action", ActionInterrupted, "outcome", "interrupted", "error", err.Error())
+		return Result{}, err
+	}
+	return result, nil
+}
+
+func (r *run) move(ctx context.Context) (Result, error) {
+	var err error
+	if r.memory, err = r.lock.Memory(ctx); err != nil {
+		return Result{}, fmt.Errorf("read the memory of volume %s: %w", r.order.Volume, err)
+	}
+	if r.order.N == 0 {
+		r.order.N = r.memory.N + 1
+		if r.j = r.lock.Journal(); r.j != nil && r.memory.State == Started {
+			r.order.N = r.memory.N
+		}
+	}
+	r.j = r.lock.Journal()
+	began := false
+	switch {
+	case r.j != nil && r.j.Attempt.N == r.order.N:
+		r.name(r.j.Attempt)
+		r.audit(ActionResumed, "resume the move from its journal", "phase", r.j.Phase)
+	case r.j != nil:
+		r.adopt()
+	case r.memory.N > r.order.N:
+		// The record of a later attempt is the truth; ours never began.
+		return r.refuse(ctx, Refusal{ReasonSuperseded, fmt.Sprintf("attempt %d of the volume is already recorded, so attempt %d is not made", r.memory.N, r.order.N)}, false)
+	case r.memory.N == r.order.N && r.memory.State != Started:
+		return r.reportAgain(ctx)
+	case r.order.Recover || r.memory.State == Started && r.memory.N != r.order.N:
+		return r.recoverWithoutJournal(ctx)
+	default:
+		began = true
+		if result, err := r.begin(ctx); err != nil || result != nil {
+			return orZero(result), err
+		}
+	}
+	if r.j.Phase == PhaseDone {
+		return r.report(ctx)
+	}
+	r.order.Ask = r.j.Ask
+	if !began {
+		if err := r.lift(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := r.admit(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := r.loop(ctx); err != nil {
+		return Result{}, err
+	}
+	return r.report(ctx)
+}
+
+func orZero(r *Result) Result {
+	if r == nil {
+		return Result{}
+	}
+	return *r
+}
+
+// name fixes the identity under which everything is logged.
+func (r *run) name(a Attempt) {
+	r.log = r.log.With("move", a.Move, "policy", a.Policy, "attempt", a.N)
+	if a.From != "" || a.To != "" {
+		r.log = r.log.With("from_tier", a.From, "to_tier", a.To)
+	}
+}
+
+// attempt is the record of this order in the given state.
+func (r *run) attempt(s State) Attempt {
+	return Attempt{
+		N: r.order.N, Move: fmt.Sprintf("%s%s-%d", LabelPrefix, r.order.Volume, r.order.N),
+		Policy: r.order.Policy, Generation: r.order.Generation, From: r.order.From, To: r.order.To,
+		State: s, Failures: r.memory.Failures, At: time.Now().UTC().Truncate(time.Second),
+	}
+}
+
+// begin checks everything before the first side effect and makes the attempt
+// known. It returns a result if the move is refused.
+func (r *run) begin(ctx context.Context) (*Result, error) {
+	a := r.attempt(Started)
+	r.name(a)
+	var vol Volume
+	var steps []Step
+	var refusals []Refusal
+	deadline := time.Now().Add(r.AdmitWait)
+	for wait := time.Second; ; wait = min(2*wait, maxBackoff) {
+		var err error
+		vol, steps, refusals, err = r.route(ctx)
+		if err == nil {
+			break
+		}
+		if IsGone(err) {
+			return r.refused(ctx, Refusal{ReasonVolumeGone, "Mayastor knows no such volume; check the uuid, and whether the volume was deleted"})
+		}
+		r.log.Warn("Mayastor could not be read", "action", ActionWaiting, "error", err.Error())
+		if r.stopped(ctx) != nil || time.Now().After(deadline) {
+			return r.refused(ctx, Refusal{ReasonUnreachable, fmt.Sprintf("Mayastor could not be read: %v", err)})
+		}
+		if err := r.pause(ctx, jitter(wait)); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(refusals) > 0:
+		return r.refused(ctx, refusals...)
+	case len(steps) == 0:
+		return r.refused(ctx, Refusal{ReasonNothingToDo, "every replica is on a target pool already"})
+	}
+	if s := r.stopped(ctx); s != nil {
+		return r.refused(ctx, Refusal{s.Reason, s.Sentence})
+	}
+	now := time.Now().UTC()
+	r.j = &Journal{
+		Attempt: a, Volume: r.order.Volume, N: vol.Spec.NumReplicas, Bytes: vol.Spec.Size,
+		Original: vol.replicas(), Ask: r.order.Ask, Started: now,
+	}
+	r.j.enter(PhaseIdle, now)
+	if err := r.lock.Write(ctx, r.j); err != nil {
+		return nil, err
+	}
+	if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
+		return nil, fmt.Errorf("record the start on the volume, without which nothing is done: %w", err)
+	}
+	r.audit(ActionStarted, "move started", "replicas", len(steps), "bytes", vol.Spec.Size, "capability", r.cap.Source)
+	return nil, nil
+}
+
+// adopt takes over what another attempt left: it is brought to rest and
+// nothing new is begun.
+func (r *run) adopt() {
+	r.name(r.attempt(Started))
+	if r.j.Phase != PhaseDone {
+		r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d was cut short; the volume was brought to rest, and the next attempt starts afresh", r.j.Attempt.N))
+	}
+	r.audit(ActionResumed, "bring to rest what another attempt left", "left_by", r.j.Attempt.N, "phase", r.j.Phase)
+}
+
+// recoverWithoutJournal reports an attempt of which only the mark on the
+// volume is left: without a journal nobody knows what would be ours to undo.
+func (r *run) recoverWithoutJournal(ctx context.Context) (Result, error) {
+	r.name(r.attempt(Started))
+	if err := r.lift(ctx); err != nil {
+		return Result{}, err
+	}
+	vol, err := r.Client.Volume(ctx, r.order.Volume)
+	sentence := "nothing of it is left to bring to rest"
+	switch {
+	case IsGone(err):
+		sentence = "the volume is gone"
+	case err != nil:
+		return Result{}, err
+	case len(vol.State.Replicas) != vol.Spec.NumReplicas || len(Healthy(vol)) > 0:
+		sentence = fmt.Sprintf("its journal is lost and the volume is not at rest (num_replicas %d, %d replicas): it is left as it is; compare num_replicas with the StorageClass", vol.Spec.NumReplicas, len(vol.State.Replicas))
+	}
+	r.j = &Journal{Attempt: r.attempt(Started), Volume: r.order.Volume, Started: time.Now().UTC(), Original: vol.replicas(), N: vol.Spec.NumReplicas}
+	r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d ended without a record; %s", r.memory.N, sentence))
+	if err := r.finish(ctx, vol); err != nil {
+		return Result{}, err
+	}
+	return r.report(ctx)
+}
+
+// refused is refuse as begin wants it.
+func (r *run) refused(ctx context.Context, refusals ...Refusal) (*Result, error) {
+	result, err := r.refuse(ctx, refusals[0], true, refusals[1:]...)
+	return &result, err
+}
+
+// refuse records that nothing was touched and why. remember is false where the
+// volume's memory is already newer than this attempt.
+func (r *run) refuse(ctx context.Context, first Refusal, remember bool, more ...Refusal) (Result, error) {
+	sentence := first.Sentence
+	for _, m := range more {
+		sentence += "; " + m.Sentence
+	}
+	a := r.attempt(Refused)
+	a.Reason, a.Error = string(first.Reason), sentence
+	result := resultOf(a, time.Now().UTC())
+	r.audit(ActionRefused, "move refused", "outcome", string(Refused), "reason", a.Reason, "error", sentence)
+	if remember {
+		if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := r.lock.Report(ctx, result); err != nil {
+		return Result{}, err
+	}
+	return result, r.lock.Release(ctx)
+}
+
+// reportAgain reports an attempt whose record reached the volume and perhaps
+// not its Job.
+func (r *run) reportAgain(ctx context.Context) (Result, error) {
+	r.name(r.memory)
+	result := resultOf(r.memory, r.memory.At)
+	if err := r.lock.Report(ctx, result); err != nil {
+		return Result{}, err
+	}
+	return result, r.lock.Release(ctx)
+}
+
+// admit enters the move among those that run. A move that touched its volume
+// already is never turned away; it is brought to rest instead.
+func (r *run) admit(ctx context.Context) error {
+	a := Admission{Volume: r.j.Volume, Bytes: r.j.Bytes, ToPools: r.j.Ask.Targets, Caps: r.Caps}
+	for _, o := range r.j.Original {
+		if !r.j.onTarget(o.Pool) {
+			a.FromNodes = append(a.FromNodes, o.Node)
+		}
+	}
+	slices.Sort(a.FromNodes)
+	deadline := time.Now().Add(r.AdmitWait)
+	for said := false; ; said = true {
+		err := r.lock.Admit(ctx, a)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, ErrNotAdmitted):
+			return err
+		case r.j.Ending != nil:
+			return nil
+		case r.j.Touched:
+			r.j.end(Aborted, ReasonNotAdmitted, err.Error())
+			return nil
+		case r.stopped(ctx) != nil:
+			r.j.Ending = r.stopped(ctx)
+			return nil
+		case time.Now().After(deadline):
+			r.j.end(Refused, ReasonNotAdmitted, err.Error())
+			return nil
+		}
+		if !said {
+			r.audit(ActionWaiting, "wait for a place among the moves that run", "error", err.Error())
+		}
+		if err := r.pause(ctx, r.PollInterval); err != nil {
+			return err
+		}
+	}
+}
+
+// stopped returns why the move is to end, or nil.
+func (r *run) stopped(ctx context.Context) *Ending {
+	select {
+	case <-r.stop:
+		return &Ending{State: Aborted, Reason: ReasonStopped, Sentence: "the migrator was told to stop"}
+	default:
+	}
+	if r.Stop != nil {
+		return r.Stop(ctx)
+	}
+	return nil
+}
+
+// pause waits, but not beyond a stop.
+func (r *run) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	stop := r.stop
+	if r.woken {
+		stop = nil // a closed channel would make this a busy loop
+	}
+	select {
+	case <-t.C:
+		return nil
+	case <-stop:
+		r.woken = true
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,344 @@
+package mayastor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// maxBackoff is the ceiling between two tries at a server that does not
+// answer or refuses.
+const maxBackoff = 30 * time.Second
+
+// jitter spreads d over half to whole of itself.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1) //nolint:gosec // spreading retries needs no secrecy
+}
+
+// loop looks, decides and acts until the volume is at rest.
+func (r *run) loop(ctx context.Context) error {
+	for {
+		v, err := r.look(ctx)
+		if err != nil {
+			return err
+		}
+		phase := r.j.Phase
+		do, why := r.j.next(v, r.signals(ctx, v))
+		if r.j.Phase != phase {
+			r.phaseChanged(phase, v)
+			if err := r.lock.Write(ctx, r.j); err != nil {
+				return err
+			}
+		}
+		r.explain(why)
+		switch do {
+		case actEnd:
+			return r.finish(ctx, v.vol)
+		case actWait:
+			err = r.pause(ctx, r.PollInterval)
+		default:
+			if wait := time.Until(r.retryAt); wait > 0 {
+				err = r.pause(ctx, min(wait, r.PollInterval))
+				break
+			}
+			err = r.act(ctx, do, v)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// look reads the volume, and waits for as long as that cannot be done. That a
+// volume is gone is believed on the second word only.
+func (r *run) look(ctx context.Context) (view, error) {
+	gone := false
+	for wait := time.Second; ; wait = min(2*wait, maxBackoff) {
+		vol, err := r.Client.Volume(ctx, r.j.Volume)
+		switch {
+		case err == nil:
+			return view{vol: vol}, nil
+		case IsGone(err) && gone:
+			return view{gone: true}, nil
+		}
+		gone = IsGone(err)
+		r.explain("the volume cannot be read: " + err.Error())
+		r.proof = proof{}
+		if err := r.pause(ctx, jitter(wait)); err != nil {
+			return view{}, err
+		}
+	}
+}
+
+// signals gathers what a decision depends on beside the view.
+func (r *run) signals(ctx context.Context, v view) signals {
+	now := time.Now()
+	s := signals{now: now, stop: r.stopped(ctx)}
+	if v.gone {
+		return s
+	}
+	s.whole = r.proof.see(v.vol, now, r.CachePeriod)
+	s.late = !r.j.StepStarted.IsZero() && now.Sub(r.j.StepStarted) > r.Timeout
+	if rt, ok := v.vol.State.Replicas[r.j.New.UUID]; ok && (r.j.Phase == PhaseUp || r.j.Phase == PhaseRestore) {
+		s.stalled = r.rate.see(r.j.New.UUID, rt, now) > r.StallAfter && !Synced(v.vol, r.j.New.UUID)
+		r.progress(rt)
+	}
+	return s
+}
+
+// act causes one side effect, or finds that it is not to be caused now.
+func (r *run) act(ctx context.Context, do act, v view) error {
+	var err error
+	switch do {
+	case actPlan:
+		err = r.plan(ctx)
+	case actRestore:
+		err = r.restore(ctx)
+	case actDown, actReduce:
+		err = r.giveUp(ctx, do)
+	case actUndo:
+		r.audit(ActionUndo, "take the new replica back", "to_pool", r.j.New.Pool, "reason", r.last)
+		err = r.undo(ctx)
+	case actWait, actEnd:
+	}
+	r.proof = proof{}
+	if err == nil {
+		r.retries = 0
+		return nil
+	}
+	if !retriable(err) {
+		return err
+	}
+	now := time.Now()
+	r.retries++
+	r.retryAt = now.Add(jitter(min(time.Second<<min(r.retries, 5), maxBackoff)))
+	r.log.Warn("not done yet; look again", "action", ActionWaiting, "error", err.Error())
+	if r.j.Phase == PhaseIdle && now.Sub(r.j.PhaseSince) > r.AdmitWait {
+		state := Refused
+		if r.j.Touched {
+			state = Failed
+		}
+		r.j.end(state, ReasonUnsettled, err.Error())
+	}
+	return nil
+}
+
+// plan asks Route for the next step from the state as it is now.
+func (r *run) plan(ctx context.Context) error {
+	vol, steps, refusals, err := r.route(ctx)
+	if err != nil {
+		return retry{err}
+	}
+	now := time.Now()
+	switch {
+	case len(refusals) > 0 && !r.j.Touched:
+		r.j.end(Refused, refusals[0].Reason, sentences(refusals))
+	case len(refusals) > 0 && now.Sub(r.j.PhaseSince) > calmGrace:
+		r.j.end(Failed, refusals[0].Reason, sentences(refusals))
+	case len(refusals) > 0:
+		return retry{fmt.Errorf("wait for the volume to be ready for its next replica: %s", sentences(refusals))}
+	case len(steps) == 0 && r.j.Touched:
+		r.j.end(Moved, "", "")
+	case len(steps) == 0:
+		r.j.end(Refused, ReasonNothingToDo, "every replica is on a target pool already")
+	default:
+		step := steps[0]
+		r.j.Victim, r.j.New, r.j.Before = step.Victim, ReplicaRef{}, vol.uuids()
+		if step.Kind == RemoveFirst {
+			r.j.enter(PhaseReduce, now)
+			return r.lock.Write(ctx, r.j)
+		}
+		return r.scaleUp(ctx)
+	}
+	return nil
+}
+
+// scaleUp asks for one replica more, with every pool but the targets kept out.
+func (r *run) scaleUp(ctx context.Context) error {
+	return r.placed(ctx, func(p *placing) error {
+		vol, steps, refusals, err := r.route(ctx)
+		if err != nil {
+			return retry{err}
+		}
+		if len(refusals) > 0 || len(steps) == 0 || steps[0].Kind != AddFirst || vol.Spec.NumReplicas != r.j.N {
+			return retry{fmt.Errorf("the cluster changed while the step was prepared: %s", sentences(refusals))}
+		}
+		step := steps[0]
+		if err := p.cordonPools(ctx, step.Cordon); err != nil {
+			return err
+		}
+		r.j.Victim, r.j.New, r.j.Before = step.Victim, ReplicaRef{}, vol.uuids()
+		if err := r.intend(ctx, PhaseUp); err != nil {
+			return err
+		}
+		r.audit(ActionAdd, "add a replica", "from_pool", step.Victim.Pool, "landing", step.Landing, "kept_out", step.Cordon)
+		return r.setReplicas(ctx, r.j.N+1)
+	})
+}
+
+// restore asks for the replica that was given up first. After maxTries any
+// pool will do: a volume never stays below its number for want of a tier.
+func (r *run) restore(ctx context.Context) error {
+	return r.placed(ctx, func(p *placing) error {
+		w, err := r.world(ctx)
+		if err != nil {
+			return retry{err}
+		}
+		if w.vol.Spec.NumReplicas != r.j.N-1 {
+			return nil
+		}
+		if r.j.Tries < maxTries && r.j.Ending == nil {
+			var out []string
+			for _, c := range Candidates(w.vol, w.pools, w.nodes) {
+				if c.Reject == "" && !r.j.onTarget(c.Pool) {
+					out = append(out, c.Pool)
+				}
+			}
+			if err := p.cordonPools(ctx, out); err != nil {
+				return err
+			}
+		}
+		r.j.New, r.j.Before = ReplicaRef{}, w.vol.uuids()
+		if err := r.intend(ctx, PhaseRestore); err != nil {
+			return err
+		}
+		r.audit(ActionAdd, "restore the replica that was given up")
+		return r.setReplicas(ctx, r.j.N)
+	})
+}
+
+// giveUp asks for one replica less and steers which one goes. The volume is
+// read again under the placement lock and must still be whole.
+func (r *run) giveUp(ctx context.Context, do act) error {
+	return r.placed(ctx, func(p *placing) error {
+		w, err := r.world(ctx)
+		if err != nil {
+			return retry{err}
+		}
+		want, phase := r.j.N, PhaseDown
+		if do == actReduce {
+			want, phase = r.j.N-1, PhaseReduce
+		}
+		if refusals := Healthy(w.vol); len(refusals) > 0 || w.vol.Spec.NumReplicas != want+1 {
+			return retry{fmt.Errorf("the volume changed while the step was prepared: %s", sentences(refusals))}
+		}
+		if _, there := w.vol.State.Replicas[r.j.Victim.UUID]; !there {
+			// Self-heal replaced it meanwhile; any replica off target will do.
+			r.j.Victim = r.otherVictim(w.vol)
+		}
+		cordon, ok := w.steer(r.j.Victim, p.label(), r.cap)
+		if !ok {
+			late := time.Since(r.j.StepStarted) > r.Timeout
+			if do == actReduce || r.j.Ending == nil && !late {
+				return retry{fmt.Errorf("the server would not remove the replica on pool %s first; wait for cordons of others to be lifted", r.j.Victim.Pool)}
+			}
+			cordon = ""
+		}
+		if cordon != "" {
+			if err := p.cordonNode(ctx, cordon); err != nil {
+				return err
+			}
+		}
+		if err := r.intend(ctx, phase); err != nil {
+			return err
+		}
+		r.audit(ActionRemove, "give a replica up", "from_pool", r.j.Victim.Pool, "to_pool", r.j.New.Pool)
+		return r.setReplicas(ctx, want)
+	})
+}
+
+// otherVictim is a replica to give up in place of one that vanished.
+func (r *run) otherVictim(v Volume) ReplicaRef {
+	refs := v.replicas()
+	if i := slices.IndexFunc(refs, func(x ReplicaRef) bool { return !r.j.onTarget(x.Pool) }); i >= 0 {
+		return refs[i]
+	}
+	return r.j.New
+}
+
+// undo takes the new replica back while it is not in sync: the server removes
+// what is not healthy first, in every version (MS 4.5).
+func (r *run) undo(ctx context.Context) error {
+	if err := r.intend(ctx, PhaseUndo); err != nil {
+		return err
+	}
+	return r.setReplicas(ctx, r.j.N)
+}
+
+// intend makes the next side effect known before it is caused.
+func (r *run) intend(ctx context.Context, p Phase) error {
+	if s := r.stopped(ctx); s != nil && (p == PhaseUp || p == PhaseReduce) {
+		r.j.Ending = orEnding(r.j.Ending, s)
+		r.j.enter(PhaseIdle, time.Now())
+		return retry{fmt.Errorf("stopped: %s", s.Sentence)}
+	}
+	now := time.Now().UTC()
+	r.j.enter(p, now)
+	r.j.Touched = true
+	if p == PhaseUp || p == PhaseRestore {
+		r.j.Tries++
+		if r.j.StepStarted.IsZero() {
+			r.j.StepStarted = now
+		}
+	}
+	return r.lock.Write(ctx, r.j)
+}
+
+// setReplicas asks for a replica count and waits until the volume is settled,
+// whatever was answered: the state decides (MS 1.5, 5.4.4).
+func (r *run) setReplicas(ctx context.Context, n int) error {
+	guarded, cancel, err := r.lock.Guard(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = r.Client.SetReplicas(guarded, r.j.Volume, n)
+	cancel()
+	r.j.LastError = ""
+	if err != nil {
+		r.j.LastError = err.Error()
+		r.log.Warn("the server did not confirm the replica count; look what it did", "action", ActionWaiting, "replicas", n, "error", err.Error())
+	}
+	if serr := r.settle(ctx); serr != nil {
+		return serr
+	}
+	if err != nil {
+		return retry{err}
+	}
+	return nil
+}
+
+// settle waits until two reads agree and no operation is in flight.
+func (r *run) settle(ctx context.Context) error {
+	var before string
+	for {
+		v, err := r.look(ctx)
+		if err != nil {
+			return err
+		}
+		now := ""
+		if !v.gone && v.vol.Spec.Operation == nil {
+			now = fmt.Sprint(v.vol.Spec.NumReplicas, v.vol.uuids())
+		}
+		if v.gone || now != "" && now == before {
+			return nil
+		}
+		before = now
+		if err := sleep(ctx, min(r.PollInterval, time.Second)); err != nil {
+			return err
+		}
+	}
+}
+
+// sentences joins refusals for people.
+func sentences(refusals []Refusal) string {
+	if len(refusals) == 0 {
+		return "look again"
+	}
+	text := refusals[0].Sentence
+	for _, x := range refusals[1:] {
+		text += "; " + x.Sentence
+	}
+	return text
+}

@@ -1,0 +1,282 @@
+package mayastor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// world is one reading of all that a step depends on.
+type world struct {
+	vol   Volume
+	pools []Pool
+	nodes []Node
+}
+
+func (r *run) world(ctx context.Context) (world, error) {
+	if r.cap.Source == "" {
+		var err error
+		if r.cap, err = r.Client.Capability(ctx, r.Claimed); err != nil {
+			return world{}, err
+		}
+	}
+	vol, err := r.Client.Volume(ctx, r.order.Volume)
+	if err != nil {
+		return world{}, err
+	}
+	pools, err := r.Client.Pools(ctx)
+	if err != nil {
+		return world{}, err
+	}
+	nodes, err := r.Client.Nodes(ctx)
+	if err != nil {
+		return world{}, err
+	}
+	return world{vol: vol, pools: pools, nodes: nodes}, nil
+}
+
+// route reads everything and asks [Route].
+func (r *run) route(ctx context.Context) (Volume, []Step, []Refusal, error) {
+	w, err := r.world(ctx)
+	if err != nil {
+		return Volume{}, nil, nil, err
+	}
+	steps, refusals := Route(w.vol, w.pools, w.nodes, r.order.Ask, r.cap)
+	return w.vol, steps, refusals, nil
+}
+
+// steer says whether the server will remove the victim first, and which node
+// has to be cordoned for that; "" for none.
+func (w world) steer(victim ReplicaRef, label string, capability Capability) (node string, ok bool) {
+	if first, strict := FirstVictim(w.vol, w.nodes, w.pools, capability); strict && first.UUID == victim.UUID {
+		return "", true
+	}
+	if first, strict := FirstVictim(w.vol, cordoned(w.nodes, victim.Node, label), w.pools, capability); strict && first.UUID == victim.UUID {
+		return victim.Node, true
+	}
+	return "", false
+}
+
+// cordoned returns the nodes as they would be with one more cordon.
+func cordoned(nodes []Node, id, label string) []Node {
+	nodes = slices.Clone(nodes)
+	for i, n := range nodes {
+		if n.ID != id {
+			continue
+		}
+		spec := NodeSpec{}
+		if n.Spec != nil {
+			spec = *n.Spec
+		}
+		labels := []string{label}
+		if spec.Cordon != nil && spec.Cordon.Cordoned != nil {
+			labels = append(labels, spec.Cordon.Cordoned.CordonLabels...)
+		}
+		cordon := NodeCordon{}
+		if spec.Cordon != nil {
+			cordon = *spec.Cordon
+		}
+		cordon.Cordoned = &CordonLabels{CordonLabels: labels}
+		spec.Cordon = &cordon
+		nodes[i].Spec = &spec
+	}
+	return nodes
+}
+
+// placing is a placement lock held, with the cordons of ours that may be up.
+type placing struct {
+	r  *run
+	p  Placement
+	up Cordons
+}
+
+func (p *placing) label() string { return p.p.Label() }
+
+// placed does something under the placement lock. Whatever it does, and
+// however it ends, the cordons it set are lifted before the lock is given up;
+// what cannot be lifted stays in the record for the next holder.
+func (r *run) placed(ctx context.Context, do func(*placing) error) error {
+	lock, err := r.lock.Place(ctx)
+	if err != nil {
+		return err
+	}
+	p := &placing{r: r, p: lock, up: lock.Leftovers()}
+	err = p.sweep(ctx)
+	if err == nil {
+		err = do(p)
+	}
+	return errors.Join(err, p.lift(ctx), lock.Release(ctx))
+}
+
+// lift lifts what an earlier holder of the placement lock left, if anything,
+// and tries for as long as the server does not answer.
+func (r *run) lift(ctx context.Context) error {
+	for wait := time.Second; ; wait = min(2*wait, maxBackoff) {
+		err := r.placed(ctx, func(*placing) error { return nil })
+		if err == nil || !retriable(err) {
+			return err
+		}
+		r.log.Warn("cordons of an earlier migrator cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
+		if err := r.pause(ctx, jitter(wait)); err != nil {
+			return err
+		}
+	}
+}
+
+// sweep lifts what the last holder's record names, and every node label of
+// ours: while we hold the lock nobody else has a use for one (DESIGN 6).
+func (p *placing) sweep(ctx context.Context) error {
+	nodes, err := p.r.Client.Nodes(ctx)
+	if err != nil {
+		return retry{err}
+	}
+	for _, n := range nodes {
+		if n.Spec == nil || n.Spec.Cordon == nil {
+			continue
+		}
+		for _, c := range []*CordonLabels{n.Spec.Cordon.Cordoned, n.Spec.Cordon.Draining, n.Spec.Cordon.Drained} {
+			if c == nil {
+				continue
+			}
+			for _, label := range c.CordonLabels {
+				left := NodeLabel{Node: n.ID, Label: label}
+				if strings.HasPrefix(label, LabelPrefix) && !slices.Contains(p.up.Nodes, left) {
+					p.up.Nodes = append(p.up.Nodes, left)
+				}
+			}
+		}
+	}
+	if !p.up.empty() {
+		p.r.audit(ActionSwept, "lift cordons that an earlier migrator left", "pools", p.up.Pools, "nodes", p.up.Nodes)
+	}
+	return p.lift(ctx)
+}
+
+// cordonPools keeps new replicas off the pools. A pool that somebody else
+// keeps closed already is not ours to open again (MS 3.3).
+func (p *placing) cordonPools(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	pools, err := p.r.Client.Pools(ctx)
+	if err != nil {
+		return retry{err}
+	}
+	for _, id := range ids {
+		i := slices.IndexFunc(pools, func(x Pool) bool { return x.ID == id })
+		if i >= 0 && !closed(pools[i]) {
+			p.up.Pools = append(p.up.Pools, id)
+		}
+	}
+	if err := p.p.Record(ctx, p.up); err != nil {
+		return err
+	}
+	for _, id := range slices.Clone(p.up.Pools) {
+		guarded, cancel, err := p.r.lock.Guard(ctx)
+		if err != nil {
+			return err
+		}
+		changed, err := p.r.Client.CordonPool(guarded, id)
+		cancel()
+		if IsUnsupported(err) {
+			// The server said it could and cannot: believe the answer.
+			p.r.cap = Capability{Source: "the server answered the first pool cordon as an unknown route"}
+		}
+		if err != nil {
+			return retry{fmt.Errorf("cordon pool %s: %w", id, err)}
+		}
+		if !changed {
+			// Somebody closed it between our look and our call: theirs.
+			p.up.Pools = slices.DeleteFunc(p.up.Pools, func(x string) bool { return x == id })
+			if err := p.p.Record(ctx, p.up); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// cordonNode makes the server prefer the replica on the node at the -1.
+func (p *placing) cordonNode(ctx context.Context, node string) error {
+	label := NodeLabel{Node: node, Label: p.label()}
+	p.up.Nodes = append(p.up.Nodes, label)
+	if err := p.p.Record(ctx, p.up); err != nil {
+		return err
+	}
+	guarded, cancel, err := p.r.lock.Guard(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if _, err := p.r.Client.CordonNode(guarded, node, label.Label); err != nil {
+		return retry{fmt.Errorf("cordon node %s: %w", node, err)}
+	}
+	return nil
+}
+
+// lift lifts our cordons and clears the record of those that are gone. It
+// tries for a while: a cordon left behind keeps other volumes from healing.
+func (p *placing) lift(ctx context.Context) error {
+	if p.up.empty() {
+		return nil
+	}
+	var errs []error
+	for try := range 5 {
+		errs = nil
+		p.up.Pools = slices.DeleteFunc(p.up.Pools, func(id string) bool {
+			_, err := p.r.Client.UncordonPool(ctx, id)
+			if err != nil && !IsGone(err) {
+				errs = append(errs, fmt.Errorf("uncordon pool %s: %w", id, err))
+				return false
+			}
+			return true
+		})
+		p.up.Nodes = slices.DeleteFunc(p.up.Nodes, func(l NodeLabel) bool {
+			_, err := p.r.Client.UncordonNode(ctx, l.Node, l.Label)
+			if err != nil && !IsGone(err) {
+				errs = append(errs, fmt.Errorf("uncordon node %s: %w", l.Node, err))
+				return false
+			}
+			return true
+		})
+		if len(errs) == 0 {
+			break
+		}
+		if err := p.r.pause(ctx, jitter(time.Duration(min(1<<try, 8))*p.r.PollInterval)); err != nil {
+			break
+		}
+	}
+	if err := p.p.Record(ctx, p.up); err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		return retry{errors.Join(errs...)}
+	}
+	return nil
+}
+
+// retry marks an error after which the state is looked at again; every other
+// one ends the attempt without a record.
+type retry struct{ error }
+
+func (r retry) Unwrap() error { return r.error }
+
+// retriable reports whether nothing in err ends the attempt. A joined error is
+// as final as the most final of its parts.
+func retriable(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // a retry inside a lost lock would be no retry
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(x error) bool { return !retriable(x) })
+	case retry:
+		return true
+	}
+	return false
+}
+
+// closed reports whether the pool takes no new replicas by somebody's cordon.
+func closed(p Pool) bool {
+	return p.Spec != nil && p.Spec.CordonDrain != nil && p.Spec.CordonDrain.Cordoned != nil && p.Spec.CordonDrain.Cordoned.Replicas
+}
