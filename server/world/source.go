@@ -1,0 +1,105 @@
+package world
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/billyronks/couchestor/tiering"
+)
+
+// The names of the sources, as values of a metric's label and of a log line's.
+const (
+	SourcePrometheus = "prometheus"
+	SourceMayastor   = "mayastor"
+)
+
+// Sources lists the names.
+func Sources() []string { return []string{SourcePrometheus, SourceMayastor} }
+
+// State is how a source is, for health and metrics.
+type State struct {
+	// Tried is true once one reading has ended, good or not.
+	Tried bool
+	// Up is true if the last reading was good.
+	Up bool
+	// Read is when the last good reading began; zero if there was none.
+	Read time.Time
+}
+
+// Observer is told what the readers do. Its functions are called from the
+// goroutines of the readers, several at once; nil ones are not called.
+type Observer struct {
+	// Query is called after each query of Prometheus and each reading of
+	// Mayastor, with how long it took and its error.
+	Query func(source string, took time.Duration, err error)
+	// Reading is called after each reading with its reason of failure, or "".
+	Reading func(source, reason string)
+}
+
+func (o Observer) query(source string, took time.Duration, err error) {
+	if o.Query != nil {
+		o.Query(source, took, err)
+	}
+}
+
+func (o Observer) reading(source string, err error) {
+	if o.Reading == nil {
+		return
+	}
+	reason := ""
+	if err != nil {
+		reason = asFault(err).Reason
+	}
+	o.Reading(source, reason)
+}
+
+// source says whether what the snapshot holds may be acted on, and why not.
+func source[T any](s *snapshot[T], now time.Time, l Limits, name string) tiering.Source {
+	switch {
+	case s.fresh(now, l):
+		return tiering.Source{OK: true, Reason: Available, Message: name + " answers."}
+	case s == nil:
+		return tiering.Source{
+			Reason:  NotReadYet,
+			Message: fmt.Sprintf("%s has not answered since the service started; no new move starts until it does.", name),
+		}
+	case s.err != nil:
+		f := asFault(s.err)
+		return tiering.Source{Reason: f.Reason, Message: f.Message}
+	default:
+		return tiering.Source{
+			Reason:  TooOld,
+			Message: fmt.Sprintf("What %s last said is too old to act on and it has not answered anew yet; no new move starts until it does.", name),
+		}
+	}
+}
+
+// transitions logs a source's changes of state and is silent in between. It is
+// used by one goroutine at a time.
+type transitions struct {
+	log    *slog.Logger
+	source string
+	window time.Duration // 0 where the source has none
+	reason string
+}
+
+func (t *transitions) note(err error) {
+	var reason string
+	if err != nil {
+		reason = asFault(err).Reason
+	}
+	if reason == t.reason {
+		return
+	}
+	attrs := []any{slog.String("source", t.source)}
+	if t.window > 0 {
+		attrs = append(attrs, slog.String("window", promDuration(t.window)))
+	}
+	if err != nil {
+		t.log.Warn("source is no data", append(attrs, slog.String("reason", reason), slog.Any("err", err))...)
+	} else {
+		t.log.Info("source is back", attrs...)
+	}
+	t.reason = reason
+}
