@@ -79,35 +79,25 @@ const (
 	kindFailedPrecondition = "FailedPrecondition"
 )
 
-// kindClasses is MS 1.3 read with MS 5.5: what each known kind means, whatever
-// the status it came with.
-var kindClasses = map[string]Class{
-	"Deserialize":           ClassRefused,
-	"InvalidArgument":       ClassRefused,
-	"Unauthenticated":       ClassDenied,
-	"Unauthorized":          ClassDenied,
-	"PermissionDenied":      ClassDenied,
-	"NotFound":              ClassGone,
-	"NotAcceptable":         ClassRefused,
-	"Timeout":               ClassUnsure,
-	"Conflict":              ClassUnsure,
-	"Deleting":              ClassUnsure,
-	"InUse":                 ClassUnsure,
-	kindFailedPrecondition:  ClassRefused,
-	"NotShared":             ClassRefused,
-	"AlreadyShared":         ClassRefused,
-	"NotPublished":          ClassRefused,
-	"AlreadyPublished":      ClassRefused,
-	"OutOfRange":            ClassRefused,
-	kindAlreadyExists:       ClassRefused,
-	"Internal":              ClassUnsure,
-	"Unimplemented":         ClassUnsupported,
-	"Aborted":               ClassUnsure,
-	"Unavailable":           ClassUnsure,
-	"DeadlineExceeded":      ClassUnsure,
-	"ResourceExhausted":     ClassNoRoom,
-	kindFailedPersist:       ClassUnsure,
-	"CapacityLimitExceeded": ClassNoRoom,
+// kindClass is MS 1.3 read with MS 5.5: what a kind means, whatever the status
+// it came with. The second result is false for a kind that is not known.
+func kindClass(kind string) (Class, bool) {
+	switch kind {
+	case "Timeout", "Conflict", "Deleting", "InUse", "Internal", "Aborted", "Unavailable", "DeadlineExceeded", kindFailedPersist:
+		return ClassUnsure, true
+	case "ResourceExhausted", "CapacityLimitExceeded":
+		return ClassNoRoom, true
+	case "Deserialize", "InvalidArgument", "NotAcceptable", "OutOfRange", kindFailedPrecondition, kindAlreadyExists,
+		"NotShared", "AlreadyShared", "NotPublished", "AlreadyPublished":
+		return ClassRefused, true
+	case "NotFound":
+		return ClassGone, true
+	case "Unimplemented":
+		return ClassUnsupported, true
+	case "Unauthenticated", "Unauthorized", "PermissionDenied":
+		return ClassDenied, true
+	}
+	return ClassUnsure, false
 }
 
 // statusClass is for kinds that are not known, and for answers that are not
@@ -197,7 +187,7 @@ func (e *Error) judge(body []byte) {
 	} else {
 		e.answer = short(string(body), maxQuoted)
 	}
-	class, known := kindClasses[e.Kind]
+	class, known := kindClass(e.Kind)
 	if !known {
 		class = statusClass(e.Status, mayastors)
 	}

@@ -1,5 +1,7 @@
 package mayastor
 
+import "slices"
+
 // Capability says what the server's version lets a mover steer (MS 5.1).
 type Capability struct {
 	// PoolCordon: placement can be steered by cordoning pools (>= 2.10).
@@ -71,26 +73,56 @@ type Reason string
 // means that all is on target already. It is pure, and the only home of the
 // preconditions (MS 5.4.1, 5.7), the placement filters (MS 4.3) and the removal
 // order (MS 4.5).
+//
+// The steps are walked through: each gives up a node that a later one may land
+// on, and a pool is only in Landing if the rest of the move works from there,
+// too. Later steps assume the first pool of each Landing before them, so ask
+// again before each step.
 func Route(v Volume, pools []Pool, nodes []Node, ask Ask, capability Capability) ([]Step, []Refusal) {
+	c := clusterOf(pools, nodes)
+	p := placementOf(v, c)
+	w := walkOf(p, removalIn(v, c, capability), ask, capability)
+	if w.arrived() {
+		return nil, nil
+	}
 	no := refusals(Healthy(v))
-	no.add("NotPlanned", "moves are not planned yet")
-	return nil, no
+	no = append(no, c.unrest(v)...)
+	no = append(no, w.unasked()...)
+	// Of a volume whose replicas are not all known a walk would tell nonsense.
+	if v.Spec.NumReplicas != len(v.State.Replicas) || len(v.State.Replicas) == 0 || slices.ContainsFunc(p.placed(), ReplicaRef.nowhere) {
+		return nil, no
+	}
+	if len(ask.Targets) == 0 {
+		return nil, no
+	}
+	steps, ok := w.find()
+	if !ok {
+		no = append(no, w.obstacles()...)
+	}
+	if len(no) > 0 {
+		return nil, no
+	}
+	return steps, nil
 }
 
-// RemovalOrder predicts in which order -1 removes the replicas (MS 4.5).
-func RemovalOrder(v Volume, nodes []Node, pools []Pool, capability Capability) []ReplicaRef {
-	return nil
+// nowhere says whether it is not known where the replica is.
+func (r ReplicaRef) nowhere() bool { return r.Node == "" || r.Pool == "" }
+
+// unasked returns why the move as it was asked for is none to make (MS 4.9, 5.1).
+func (w *walk) unasked() []Refusal {
+	var no refusals
+	v := w.v
+	if !w.capability.PoolCordon && !w.capability.Removal {
+		no.add(ReasonUnsupportedVersion, "which replica a removal takes cannot be steered: %s", w.capability.Source)
+	}
+	if len(w.ask.Targets) == 0 {
+		no.add(ReasonNoTargetPools, "no pool belongs to the tier to reach; label its pools, or correct the policy's selector")
+	}
+	if v.Spec.NumSnapshots > 0 && !w.ask.MoveSnapshots {
+		no.add(ReasonSnapshots, "the volume has %s, which would stay behind on the old pools and keep their space; delete them, or set volumesWithSnapshots to Move", count(v.Spec.NumSnapshots, "snapshot", "snapshots"))
+	}
+	if v.Spec.AffinityGroup != nil && v.Spec.NumReplicas < 2 {
+		no.add(ReasonAffinityGroup, "the volume belongs to affinity group %s, and Mayastor does not let one of those go from 2 replicas to 1 again; give it 2 replicas first", v.Spec.AffinityGroup.ID)
+	}
+	return no
 }
-
-// FirstVictim predicts which replica -1 removes; the second result is false
-// where another may be as likely.
-func FirstVictim(v Volume, nodes []Node, pools []Pool, capability Capability) (ReplicaRef, bool) {
-	return ReplicaRef{}, false
-}
-
-// Candidate is one pool and why the server would not place a replica there; an
-// empty Reject means that it may.
-type Candidate struct{ Pool, Reject string }
-
-// Candidates judges each pool for one more replica of the volume (MS 4.3).
-func Candidates(v Volume, pools []Pool, nodes []Node) []Candidate { return nil }

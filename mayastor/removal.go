@@ -1,0 +1,310 @@
+package mayastor
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// RemovalOrder predicts in which order -1 gives up replicas, the first first
+// (MS 4.5). Without Removal in the capability it is the order of the oldest
+// servers. Where the server's own order is not known, as among equals, the
+// order is by uuid and means nothing; see [FirstVictim].
+func RemovalOrder(v Volume, nodes []Node, pools []Pool, capability Capability) []ReplicaRef {
+	ranks := removalOf(v, nodes, pools, capability).ranks()
+	all := make([]ReplicaRef, len(ranks))
+	for i, r := range ranks {
+		all[i] = r.ref
+	}
+	return all
+}
+
+// FirstVictim predicts which replica the next -1 gives up. The second result is
+// true if that is certain by what is known: the replica comes strictly before
+// each other one, and the server will not just lower the number. A volume
+// without replicas has no victim.
+func FirstVictim(v Volume, nodes []Node, pools []Pool, capability Capability) (ReplicaRef, bool) {
+	ranks := removalOf(v, nodes, pools, capability).ranks()
+	if len(ranks) == 0 {
+		return ReplicaRef{}, false
+	}
+	// Without a live target nothing is known of anybody's health, and a replica
+	// in an unknown place has no rank.
+	certain := v.Spec.Target != nil && v.State.Target != nil
+	whole := 0
+	for i, r := range ranks {
+		certain = certain && r.ref.Node != "" && r.ref.Pool != "" && (i == 0 || ranks[0].before(r))
+		if r.keys[byHealth] == 1 && v.State.Replicas[r.ref.UUID].State == StatusOnline {
+			whole++
+		}
+	}
+	// A replica in sync goes only while more of them are there than are wanted.
+	certain = certain && (ranks[0].keys[byHealth] == 0 || whole > v.Spec.NumReplicas-1)
+	return ranks[0].ref, certain
+}
+
+// The keys of the order since 2.9, first things first. Of each the smaller
+// value goes first.
+const (
+	byHealth = iota // 0 not in sync, 1 in sync
+	byUse           // 0 no child of the nexus, 1 a child
+	byChild         // 0 nothing known, 1 Faulted, 2 Unknown, 3 Degraded, 4 Online
+	byProgress
+	byNode    // 0 the node's labels do not match, 1 they do
+	byPool    // 0 the pool's labels do not match, 1 they do
+	byClashes // minus the number of clashes of the spread
+	byCordon  // 0 on a cordoned node, 1 not
+	byLocality
+	keyCount
+)
+
+// Beyond these keys the server prefers the pool with more replicas of the
+// affinity group, which is not known here, and then its own order: so whatever
+// is equal in all of them is a tie.
+
+// rank is where one replica stands.
+type rank struct {
+	ref  ReplicaRef
+	keys [keyCount]int
+	// vague locality: the nexus and the nodes' names disagree about it.
+	vague bool
+}
+
+// before says whether r certainly goes before o.
+func (r rank) before(o rank) bool {
+	for k := range keyCount {
+		switch {
+		case k == byLocality && (r.vague || o.vague):
+			return false
+		case r.keys[k] != o.keys[k]:
+			return r.keys[k] < o.keys[k]
+		}
+	}
+	return false
+}
+
+// removal knows what the order depends on.
+type removal struct {
+	cluster
+	v      Volume
+	modern bool // 2.9 or newer
+	// topologies of the volume, nil if it has none.
+	pool, node *LabelledTopology
+}
+
+func removalOf(v Volume, nodes []Node, pools []Pool, capability Capability) removal {
+	return removalIn(v, clusterOf(pools, nodes), capability)
+}
+
+func removalIn(v Volume, c cluster, capability Capability) removal {
+	r := removal{cluster: c, v: v, modern: capability.Removal || capability.PoolCordon}
+	if t := v.Spec.Topology; t != nil {
+		if t.Pool != nil {
+			r.pool = t.Pool.Labelled
+		}
+		if t.Node != nil {
+			r.node = t.Node.Labelled
+		}
+	}
+	return r
+}
+
+// ranks of the replicas that the volume has, first to go first.
+func (r removal) ranks() []rank {
+	refs := make([]ReplicaRef, 0, len(r.v.State.Replicas))
+	for _, id := range slices.Sorted(maps.Keys(r.v.State.Replicas)) {
+		t := r.v.State.Replicas[id]
+		refs = append(refs, ReplicaRef{UUID: id, Pool: t.Pool, Node: t.Node})
+	}
+	all := make([]rank, len(refs))
+	for i, ref := range refs {
+		all[i] = r.rank(ref, refs, "")
+		r.look(&all[i])
+	}
+	slices.SortStableFunc(all, func(a, b rank) int { return slices.Compare(a.keys[:], b.keys[:]) })
+	return all
+}
+
+// rank of a replica in sync among others, with one more node cordoned.
+func (r removal) rank(ref ReplicaRef, all []ReplicaRef, cordon string) rank {
+	k := rank{ref: ref}
+	k.keys[byHealth], k.keys[byUse], k.keys[byChild], k.keys[byProgress] = 1, 1, 4, math.MaxInt
+	if ref.Node == r.targetNode() {
+		k.keys[byLocality] = 1
+	}
+	if !r.modern {
+		return k
+	}
+	node := r.nodes[ref.Node]
+	if mismatch(inclusions(r.node), node.labels()) == "" {
+		k.keys[byNode] = 1
+	}
+	if mismatch(inclusions(r.pool), r.pools[ref.Pool].labels()) == "" {
+		k.keys[byPool] = 1
+	}
+	if r.node != nil {
+		for key := range r.node.Exclusion {
+			for _, other := range all {
+				if other != ref && r.nodes[other.Node].labels()[key] == node.labels()[key] {
+					k.keys[byClashes]--
+				}
+			}
+		}
+	}
+	if !node.cordoned() && ref.Node != cordon {
+		k.keys[byCordon] = 1
+	}
+	return k
+}
+
+// inclusions is t without what decides about placement only.
+func inclusions(t *LabelledTopology) *LabelledTopology {
+	if t == nil {
+		return nil
+	}
+	return &LabelledTopology{Inclusion: t.Inclusion}
+}
+
+// targetNode is where the nexus is or should be.
+func (r removal) targetNode() string {
+	switch {
+	case r.v.State.Target != nil:
+		return r.v.State.Target.Node
+	case r.v.Spec.Target != nil:
+		return r.v.Spec.Target.Node
+	}
+	return ""
+}
+
+// look fills in what a reading says of a replica that is there.
+func (r removal) look(k *rank) {
+	t := r.v.State.Replicas[k.ref.UUID]
+	child, used := r.child(k.ref.UUID)
+	// The persisted record of health is not shown; a child that is Online and
+	// not being rebuilt is healthy in it, and nothing else is (MS 4.5, 4.6).
+	if t.ChildStatus != StatusOnline || t.RebuildProgress != nil {
+		k.keys[byHealth] = 0
+	}
+	states := []Status{StatusFaulted, StatusUnknown, StatusDegraded, StatusOnline}
+	k.keys[byChild] = slices.Index(states, t.ChildStatus) + 1
+	if t.RebuildProgress != nil {
+		k.keys[byProgress] = *t.RebuildProgress
+	}
+	if !used {
+		k.keys[byUse] = 0
+	}
+	if used {
+		// What decides is whether the replica is shared, and its address says so.
+		local := strings.HasPrefix(child.URI, "bdev:")
+		k.vague = local != (k.keys[byLocality] == 1)
+	}
+	if !r.modern {
+		// The quirk of the old order: children go before what is no child, and a
+		// known state before an unknown one.
+		k.keys[byUse] = 1 - k.keys[byUse]
+		if k.keys[byChild] == 0 {
+			k.keys[byChild] = len(states) + 1
+		}
+		k.keys[byProgress] = math.MaxInt
+	}
+}
+
+// child of the nexus behind a replica.
+func (r removal) child(uuid string) (Child, bool) {
+	if r.v.State.Target == nil {
+		return Child{}, false
+	}
+	i := slices.IndexFunc(r.v.State.Target.Children, func(c Child) bool { return c.replica() == uuid })
+	if i < 0 {
+		return Child{}, false
+	}
+	return r.v.State.Target.Children[i], true
+}
+
+// steering is how a -1 can be made to take one replica.
+type steering uint8
+
+const (
+	// astray: no cordon of ours makes the victim the first for certain.
+	astray steering = iota
+	// byItself: it is the first anyway.
+	byItself
+	// byOurCordon: it is the first while its node is cordoned.
+	byOurCordon
+)
+
+// steer judges a -1 once all are in sync. When it is astray, it names the
+// replica that is in the way.
+func (r removal) steer(victim ReplicaRef, all []ReplicaRef) (steering, ReplicaRef) {
+	if _, ok := r.first(victim, all, ""); ok {
+		return byItself, ReplicaRef{}
+	}
+	rival, ok := r.first(victim, all, victim.Node)
+	if ok {
+		return byOurCordon, ReplicaRef{}
+	}
+	return astray, rival
+}
+
+// first says whether victim is strictly first of all with one more node
+// cordoned, or else who is not certainly behind it.
+func (r removal) first(victim ReplicaRef, all []ReplicaRef, cordon string) (ReplicaRef, bool) {
+	k := r.settled(victim, all, cordon)
+	for _, other := range all {
+		if other != victim && !k.before(r.settled(other, all, cordon)) {
+			return other, false
+		}
+	}
+	return ReplicaRef{}, true
+}
+
+// settled is rank for a replica that is in sync, be it there or still to come.
+func (r removal) settled(ref ReplicaRef, all []ReplicaRef, cordon string) rank {
+	k := r.rank(ref, all, cordon)
+	if child, used := r.child(ref.UUID); used {
+		k.vague = strings.HasPrefix(child.URI, "bdev:") != (k.keys[byLocality] == 1)
+	}
+	return k
+}
+
+// rivalry says why other goes as early as victim, or earlier, although the
+// victim's node is cordoned.
+func (r removal) rivalry(victim, other ReplicaRef, all []ReplicaRef) string {
+	a, b := r.settled(victim, all, victim.Node), r.settled(other, all, victim.Node)
+	where := fmt.Sprintf("the replica on pool %s", other.Pool)
+	for k := range keyCount {
+		if a.keys[k] == b.keys[k] || k > byCordon {
+			continue
+		}
+		switch k {
+		case byNode:
+			return fmt.Sprintf("%s goes first, as node %s %s", where, other.Node, mismatch(inclusions(r.node), r.nodes[other.Node].labels()))
+		case byPool:
+			return fmt.Sprintf("%s goes first, as the pool %s", where, mismatch(inclusions(r.pool), r.pools[other.Pool].labels()))
+		case byClashes:
+			return fmt.Sprintf("%s goes first, as its node %s clashes with others by the labels that spread the volume", where, other.Node)
+		}
+	}
+	if other.Node == victim.Node {
+		return fmt.Sprintf("%s is on the same node %s", where, other.Node)
+	}
+	if n := r.nodes[other.Node]; n.cordoned() {
+		return fmt.Sprintf("%s may go as well, as its node %s is cordoned (%s); lift that cordon", where, other.Node, enumerate(n.owners()))
+	}
+	return where + " may go as well"
+}
+
+// preference orders victims: the one local to the target last (MS 5.4.8), so
+// that reads stay local for as long as they can.
+func (r removal) preference(a, b ReplicaRef) int {
+	local := func(ref ReplicaRef) int {
+		if ref.Node == r.targetNode() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(local(a), local(b)), cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.UUID, b.UUID))
+}
