@@ -27,6 +27,9 @@ const (
 	idleWindow = 15 * time.Minute
 )
 
+// MinWindow is the shortest window that a score is read over.
+func MinWindow(scrapeInterval time.Duration) time.Duration { return minSlots * scrapeInterval }
+
 // PrometheusConfig says which Prometheus to ask and how.
 type PrometheusConfig struct {
 	// URL of the server, with http or https.
@@ -98,7 +101,7 @@ func (p *Prometheus) Scores(ctx context.Context, over time.Duration) tiering.Sco
 
 // refusal is empty, or says why no score is read over such a window.
 func (p *Prometheus) refusal(over time.Duration) string {
-	least := minSlots * p.cfg.ScrapeInterval
+	least := MinWindow(p.cfg.ScrapeInterval)
 	switch {
 	case over < least:
 		return fmt.Sprintf("A samplingWindow of %s is shorter than %d scrape intervals of %s; choose at least %s.",
