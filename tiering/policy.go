@@ -37,7 +37,6 @@ type StoragePolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// +kubebuilder:default={}
 	Spec   StoragePolicySpec   `json:"spec,omitempty"`
 	Status StoragePolicyStatus `json:"status,omitempty"`
 }
@@ -50,8 +49,6 @@ type StoragePolicy struct {
 // +kubebuilder:validation:XValidation:rule="(self.warmWatermarkIOPS > 0) == has(self.warmPoolSelector)",message="warmWatermarkIOPS and warmPoolSelector go together: set both for a warm tier, or neither"
 // +kubebuilder:validation:XValidation:rule="!(has(self.hotPoolSelector) && has(self.nvmePoolSelector))",message="nvmePoolSelector is another name of hotPoolSelector: set one of them"
 // +kubebuilder:validation:XValidation:rule="!(has(self.coldPoolSelector) && has(self.sataPoolSelector))",message="sataPoolSelector is another name of coldPoolSelector: set one of them"
-// +kubebuilder:validation:XValidation:rule="self.samplingWindow.matches('[1-9]')",message="samplingWindow must be longer than zero"
-// +kubebuilder:validation:XValidation:rule="self.migrationTimeout.matches('[1-9]')",message="migrationTimeout must be longer than zero"
 type StoragePolicySpec struct {
 	// Enabled false is the emergency stop of this policy: no new move starts, and running moves bring their volume to a safe end.
 	// +kubebuilder:default=true
@@ -68,6 +65,7 @@ type StoragePolicySpec struct {
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
 	// VolumeSelector narrows the volumes by the labels of the PersistentVolume joined with those of its claim; on a clash the claim's label wins. Absent or empty selects all.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	VolumeSelector *metav1.LabelSelector `json:"volumeSelector,omitempty"`
 
 	// ClaimNamespaces narrows the volumes to those bound to a claim in one of these namespaces. Absent or empty selects all.
@@ -94,18 +92,23 @@ type StoragePolicySpec struct {
 	WarmWatermarkIOPS *int64 `json:"warmWatermarkIOPS,omitempty"`
 
 	// HotPoolSelector selects the pools of the hot tier by pool label. Absent or empty selects no pool.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	HotPoolSelector *metav1.LabelSelector `json:"hotPoolSelector,omitempty"`
 
 	// WarmPoolSelector selects the pools of the warm tier by pool label. Absent or empty selects no pool.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	WarmPoolSelector *metav1.LabelSelector `json:"warmPoolSelector,omitempty"`
 
 	// ColdPoolSelector selects the pools of the cold tier by pool label. Absent or empty selects no pool.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	ColdPoolSelector *metav1.LabelSelector `json:"coldPoolSelector,omitempty"`
 
 	// NVMePoolSelector is the former name of hotPoolSelector.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	NVMePoolSelector *metav1.LabelSelector `json:"nvmePoolSelector,omitempty"`
 
 	// SATAPoolSelector is the former name of coldPoolSelector.
+	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	SATAPoolSelector *metav1.LabelSelector `json:"sataPoolSelector,omitempty"`
 
 	// SamplingWindow is the time over which IOPS are averaged.
@@ -177,6 +180,8 @@ const (
 //
 // +kubebuilder:validation:Pattern=`^([0-9]+(d|h|m|s))+$`
 // +kubebuilder:validation:MaxLength=32
+// +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="must be longer than zero"
+// +kubebuilder:validation:XValidation:rule="!self.matches('[1-9][0-9]{9}') && self.findAll('[0-9]+d').map(n, int(n.replace('d', '')) * 86400).sum() + self.findAll('[0-9]+h').map(n, int(n.replace('h', '')) * 3600).sum() + self.findAll('[0-9]+m').map(n, int(n.replace('m', '')) * 60).sum() + self.findAll('[0-9]+s').map(n, int(n.replace('s', ''))).sum() <= 315360000",message="must be at most 3650d"
 type Duration string
 
 // StoragePolicyStatus is what the policy's last reconciliation found. It holds
