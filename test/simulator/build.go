@@ -149,10 +149,7 @@ func (s *Simulator) AddVolume(o Volume) (uuid string) {
 		for range o.Snapshots {
 			s.takeSnapshot(v)
 		}
-		s.observe(v)
-		for _, p := range s.pools.values {
-			p.seen = s.observePool(p)
-		}
+		s.observeWithPools(v)
 		s.remark(v)
 		uuid = v.uuid
 		s.changed(v, "volume added")

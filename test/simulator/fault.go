@@ -36,8 +36,8 @@ type Fault struct {
 	// Path is a pattern over the escaped path: * stands for one segment, a last
 	// ** for any rest. Empty: any path.
 	Path string
-	// When narrows the match further; it runs without the simulator's lock held
-	// by the caller's request only, and must not call the simulator.
+	// When narrows the match further. It runs under the simulator's lock and must
+	// not call the simulator.
 	When func(Request) bool
 	// Nth is the match the fault begins at, from 1; 0 means the first.
 	Nth int

@@ -32,6 +32,7 @@ type Request struct {
 	Query        url.Values
 	Body         []byte
 	params       map[string]string
+	blamed       bool // its violation is recorded
 }
 
 // answer is a response before it is written.
@@ -135,7 +136,8 @@ func (s *Simulator) dispatch(req *Request) (a *answer) {
 			return
 		}
 		req.params = params
-		if rt.forbidden != "" {
+		if rt.forbidden != "" && !req.blamed {
+			req.blamed = true
 			s.violate("%s %s was called: %s", req.Method, req.Path, rt.forbidden)
 		}
 		s.as(caller, func() { a = rt.handle(s, req) })

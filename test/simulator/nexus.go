@@ -18,7 +18,7 @@ func (s *Simulator) publish(v *volume, n *node) error {
 			}
 		}
 	}
-	return s.build(v, n, true)
+	return s.build(v, n, v.clean || v.info == nil)
 }
 
 // build makes a nexus on n from the healthy replicas within reach; after an

@@ -39,13 +39,18 @@ func putReplicaCount(s *Simulator, req *Request) *answer {
 	if err := s.checkScale(v, int(n)); err != nil {
 		return answerOf(err)
 	}
-	op := &operation{kind: "SetReplica"}
+	op := &operation{kind: "SetReplica", grows: int(n) > v.want}
 	finish := func() {
 		if v.op == op {
 			v.op = nil
 		}
+		if _, there := s.volumes.get(v.uuid); !there {
+			op.answer = refuse("NotFound", "Volume '"+v.uuid+"' not found")
+			return
+		}
 		if err := s.scale(v, int(n)); err != nil {
 			op.answer = answerOf(err)
+			s.changed(v, "SetReplica failed: "+err.Error())
 			return
 		}
 		op.answer = ok(s.volumeOut(v))
@@ -194,13 +199,9 @@ func (s *Simulator) create(v *volume) (*replica, error) {
 // attach adds r to v's nexus and starts its rebuild; every other rebuild of
 // that nexus starts over (MS 4.6).
 func (s *Simulator) attach(v *volume, r *replica) error {
-	running := 0
-	for _, other := range s.volumes.values {
-		running += other.rebuilds()
-	}
 	switch {
-	case s.cfg.MaxRebuilds > 0 && running >= s.cfg.MaxRebuilds:
-		return fail("ResourceExhausted", "%d rebuilds are running, no more are allowed", running)
+	case s.rebuildsCapped():
+		return fail("ResourceExhausted", "%d rebuilds are running, no more are allowed", s.cfg.MaxRebuilds)
 	case v.failAttach > 0:
 		v.failAttach--
 		return fail("Internal", "the nexus could not open the new child")
@@ -216,6 +217,17 @@ func (s *Simulator) attach(v *volume, r *replica) error {
 	}
 	s.startRebuild(v, c)
 	return nil
+}
+
+func (s *Simulator) rebuildsCapped() bool {
+	if s.cfg.MaxRebuilds <= 0 {
+		return false
+	}
+	running := 0
+	for _, v := range s.volumes.values {
+		running += v.rebuilds()
+	}
+	return running >= s.cfg.MaxRebuilds
 }
 
 // detach takes r out of v's nexus; it is no error when it is not in there.

@@ -105,6 +105,7 @@ type volume struct {
 type operation struct {
 	kind   string
 	until  time.Time
+	grows  bool // a SetReplica that adds one
 	dirty  bool // its record could not be closed: 507 until the reconciler clears it
 	cancel bool // the core that ran it is gone
 	answer *answer
