@@ -5,9 +5,18 @@ import (
 	"slices"
 )
 
-// admit decides whether a move fits beside those that run, of which an older
-// entry of the same volume is not counted. It returns "" or a sentence.
-func (a Admission) admit(running []Admission) string {
+// Fits decides whether the move fits beside those that run, of which an older
+// entry of the same volume is not counted. It returns nil, or [ErrNotAdmitted]
+// with the cap that is reached.
+func (a Admission) Fits(running []Admission) error {
+	if why := a.reached(running); why != "" {
+		return fmt.Errorf("%w: %s", ErrNotAdmitted, why)
+	}
+	return nil
+}
+
+// reached names the cap that keeps the move out, or "".
+func (a Admission) reached(running []Admission) string {
 	others := slices.DeleteFunc(slices.Clone(running), func(r Admission) bool { return r.Volume == a.Volume })
 	c := a.Caps
 	if c.Moves > 0 && len(others) >= c.Moves {

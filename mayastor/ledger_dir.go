@@ -149,8 +149,8 @@ func (l *dirLock) Report(_ context.Context, r Result) error {
 
 func (l *dirLock) Admit(ctx context.Context, a Admission) error {
 	return l.d.admissions(ctx, func(running []Admission) ([]Admission, error) {
-		if why := a.admit(running); why != "" {
-			return nil, fmt.Errorf("%w: %s", ErrNotAdmitted, why)
+		if err := a.Fits(running); err != nil {
+			return nil, err
 		}
 		running = slices.DeleteFunc(running, func(r Admission) bool { return r.Volume == a.Volume })
 		return append(running, a), nil

@@ -142,6 +142,10 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	}
 	r.order.Ask = r.j.Ask
 	if !began {
+		// What the last holder asked for may still be under way on the server.
+		if err := r.settle(ctx); err != nil {
+			return Result{}, err
+		}
 		if err := r.lift(ctx); err != nil {
 			return Result{}, err
 		}

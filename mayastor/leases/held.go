@@ -1,0 +1,184 @@
+package leases
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/billyronks/couchestor/mayastor"
+)
+
+// held is a Lease that we hold. It renews itself until it is let go. Its
+// methods may be called at once.
+type held struct {
+	ledger *Ledger
+
+	mu    sync.Mutex
+	lease *coordinationv1.Lease
+	// renewed is when the last renewal that succeeded was sent.
+	renewed time.Time
+	lost    bool
+
+	end  context.CancelFunc
+	done chan struct{}
+}
+
+// hold begins to renew a Lease that was taken at the instant sent.
+func (l *Ledger) hold(lease *coordinationv1.Lease, sent time.Time) *held {
+	ctx, end := context.WithCancel(context.Background())
+	h := &held{ledger: l, lease: lease, renewed: sent, end: end, done: make(chan struct{})}
+	go func() {
+		defer close(h.done)
+		for wait(ctx, l.cfg.renewEvery()) == nil {
+			// A renewal that fails is tried again by the next turn; Guard
+			// knows how old the last good one is.
+			_ = h.try(ctx, nil)
+		}
+	}()
+	return h
+}
+
+// write changes annotations of the Lease and renews it. It tries for as long
+// as the API server does not answer, and fails with ErrLockLost once somebody
+// else holds the Lease.
+func (h *held) write(ctx context.Context, change func(annotations map[string]string) error) error {
+	for {
+		err := h.try(ctx, change)
+		if err == nil || !passing(err) || h.isLost() {
+			return err
+		}
+		if werr := wait(ctx, h.ledger.cfg.Duration/60); werr != nil {
+			return fmt.Errorf("%w; last error: %w", werr, err)
+		}
+	}
+}
+
+// try is one Update. An error of change is returned as it is.
+func (h *held) try(ctx context.Context, change func(map[string]string) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost {
+		return mayastor.ErrLockLost
+	}
+	api := h.ledger.cfg.Client.CoordinationV1().Leases(h.ledger.cfg.Namespace)
+	// Conflicts with writers that are no holders - the admissions of others in
+	// the cluster's Lease - are resolved by reading again, a few times.
+	for {
+		next := h.lease.DeepCopy()
+		now := metav1.NowMicro()
+		next.Spec.RenewTime = &now
+		if change != nil {
+			next.Annotations = maps.Clone(next.Annotations)
+			if next.Annotations == nil {
+				next.Annotations = map[string]string{}
+			}
+			if err := change(next.Annotations); err != nil {
+				return err
+			}
+		}
+		sent := time.Now()
+		updated, err := api.Update(ctx, next, metav1.UpdateOptions{})
+		if err == nil {
+			h.lease, h.renewed = updated, sent
+			return nil
+		}
+		if apierrors.IsNotFound(err) {
+			h.lost = true
+			return fmt.Errorf("lease %s was deleted: %w", h.lease.Name, mayastor.ErrLockLost)
+		}
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		current, err := api.Get(ctx, h.lease.Name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !h.ours(current) {
+			h.lost = true
+			return fmt.Errorf("lease %s is held by %s now: %w", h.lease.Name, holder(current), mayastor.ErrLockLost)
+		}
+		h.lease = current
+	}
+}
+
+// ours reports whether nobody took the Lease since we did.
+func (h *held) ours(current *coordinationv1.Lease) bool {
+	return holder(current) == h.ledger.cfg.Holder && current.UID == h.lease.UID &&
+		current.Spec.LeaseTransitions != nil && *current.Spec.LeaseTransitions == *h.lease.Spec.LeaseTransitions
+}
+
+func (h *held) isLost() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
+}
+
+// until is the instant after which no side effect may be under way.
+func (h *held) until() (time.Time, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	until := h.renewed.Add(h.ledger.cfg.safeFor())
+	if h.lost || time.Now().After(until) {
+		return time.Time{}, mayastor.ErrLockLost
+	}
+	return until, nil
+}
+
+func (h *held) annotation(key string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lease.Annotations[key]
+}
+
+func (h *held) transitions() int32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return *h.lease.Spec.LeaseTransitions
+}
+
+// stop ends the renewals.
+func (h *held) stop() {
+	h.end()
+	<-h.done
+}
+
+// free gives the Lease up, so that the next one need not wait for its expiry.
+func (h *held) free(ctx context.Context) error {
+	h.stop()
+	api := h.ledger.cfg.Client.CoordinationV1().Leases(h.ledger.cfg.Namespace)
+	for {
+		h.mu.Lock()
+		next := h.lease.DeepCopy()
+		h.mu.Unlock()
+		next.Spec.HolderIdentity = nil
+		_, err := api.Update(ctx, next, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			current, gerr := api.Get(ctx, next.Name, metav1.GetOptions{})
+			if gerr == nil && h.ours(current) {
+				h.mu.Lock()
+				h.lease = current
+				h.mu.Unlock()
+				continue
+			}
+			if gerr == nil || apierrors.IsNotFound(gerr) {
+				return nil // somebody else's already
+			}
+			err = gerr
+		}
+		if err == nil || apierrors.IsNotFound(err) {
+			return nil
+		}
+		if !passing(err) {
+			return err
+		}
+		if werr := wait(ctx, h.ledger.cfg.Duration/60); werr != nil {
+			return fmt.Errorf("%w; last error: %w", werr, err)
+		}
+	}
+}
