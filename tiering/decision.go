@@ -1,8 +1,13 @@
 package tiering
 
-import "time"
+import (
+	"time"
 
-// Input is all that a decision depends on. Plan does not change it.
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Input is all that a decision depends on. Neither [Decide] nor a [Plan]
+// changes it, and the plan refers to it as long as it lives.
 type Input struct {
 	// Now is the only clock.
 	Now time.Time
@@ -22,8 +27,12 @@ type Input struct {
 	// Broken are the names of the policies that exist but do not compile. They
 	// win no volume, and still own the recovery of what they started.
 	Broken []string
-	// Previous is the status in the request.
+	// Previous is the status in the request. No gate reads it yet; Status has
+	// its own.
 	Previous *StoragePolicyStatus
+	// Conditions go into the status beside those of the plan, and win over
+	// them by type. Their times and generation are ignored.
+	Conditions []metav1.Condition
 }
 
 // Policy is a compiled policy.

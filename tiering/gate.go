@@ -1,11 +1,14 @@
 package tiering
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Gate is one of the conditions a move has to meet.
+// Gate is one of the conditions that a move has to meet.
 type Gate uint8
 
-// The gates, in the order in which they are asked.
+// The gates. Their order is that of [Gates].
 const (
 	NoGate Gate = iota
 	GateAccepted
@@ -30,62 +33,63 @@ const (
 	GateCaps
 )
 
-// String returns the gate's documented name; empty for NoGate.
-func (g Gate) String() string {
-	switch g {
-	case NoGate:
-		return ""
-	case GateAccepted:
-		return "accepted"
-	case GateEnabled:
-		return "enabled"
-	case GateMode:
-		return "mode"
-	case GateWins:
-		return "policy wins"
-	case GateCoverage:
-		return "coverage"
-	case GateBand:
-		return "band"
-	case GatePublished:
-		return "published"
-	case GateHealthy:
-		return "healthy"
-	case GateContent:
-		return "content"
-	case GateSnapshots:
-		return "snapshots"
-	case GateCalm:
-		return "calm"
-	case GateSettled:
-		return "settled"
-	case GateNotLive:
-		return "not live"
-	case GateClean:
-		return "clean"
-	case GateBackOff:
-		return "back-off"
-	case GateCooldown:
-		return "cooldown"
-	case GateRoute:
-		return "route"
-	case GateCapacity:
-		return "capacity"
-	case GateFits:
-		return "fits"
-	case GateCaps:
-		return "caps"
-	}
-	return ""
+// gate is a gate with the question it asks. A question looks at one volume at
+// its turn, changes nothing, and answers the same again.
+type gate struct {
+	Gate
+	name string
+	ask  func(*turn) Verdict
 }
+
+// gates returns all gates in the order in which they are asked. The first that
+// does not pass holds the volume, so those that speak for more volumes come
+// first, and those that cost most come last.
+func gates() []gate {
+	return []gate{
+		{GateAccepted, "accepted", accepted},
+		{GateEnabled, "enabled", enabled},
+		{GateMode, "mode", mode},
+		{GateWins, "policy wins", wins},
+		{GateCoverage, "coverage", coverage},
+		{GateBand, "band", band},
+		{GatePublished, "published", published},
+		{GateHealthy, "healthy", healthy},
+		{GateContent, "content", content},
+		{GateSnapshots, "snapshots", snapshots},
+		{GateCalm, "calm", calm},
+		{GateSettled, "settled", settled},
+		{GateNotLive, "not live", notLive},
+		{GateClean, "clean", clean},
+		{GateBackOff, "back-off", backOff},
+		{GateCooldown, "cooldown", cooldown},
+		{GateRoute, "route", route},
+		{GateCapacity, "capacity", capacity},
+		{GateFits, "fits", fits},
+		{GateCaps, "caps", caps},
+	}
+}
+
+// firstInTurn is the first gate whose answer depends on the moves chosen
+// before; it and those after it are asked in the order of the moves.
+const firstInTurn = GateCapacity
 
 // Gates returns all gates in the order in which they are asked.
 func Gates() []Gate {
-	all := make([]Gate, 0, GateCaps)
-	for g := GateAccepted; g <= GateCaps; g++ {
-		all = append(all, g)
+	var all []Gate
+	for _, g := range gates() {
+		all = append(all, g.Gate)
 	}
 	return all
+}
+
+// String returns the gate's documented name, such as back-off; empty for
+// NoGate.
+func (g Gate) String() string {
+	all := gates()
+	if i := slices.IndexFunc(all, func(have gate) bool { return have.Gate == g }); i >= 0 {
+		return all[i].name
+	}
+	return ""
 }
 
 // Verdict is what one gate says of one volume.
@@ -99,18 +103,57 @@ type Verdict struct {
 	OpensAt time.Time
 }
 
-// Value is what a gate saw or asks for, put into words only when it is read.
-type Value struct {
-	text string
+func passes(have, want Value) Verdict { return Verdict{Pass: true, Have: have, Want: want} }
+
+func holds(have, want Value) Verdict { return Verdict{Have: have, Want: want} }
+
+func holdsUntil(opens time.Time, have, want Value) Verdict {
+	return Verdict{Have: have, Want: want, OpensAt: opens}
 }
 
-// String returns the value in words.
-func (v Value) String() string { return v.text }
+func answer(pass bool, have, want Value) Verdict {
+	return Verdict{Pass: pass, Have: have, Want: want}
+}
 
-// Sentence says in words what the gate found, what it asks for, when it opens
-// and what to do next.
-func (v Verdict) Sentence() string { return v.Gate.String() }
+// notAsked is the verdict of a gate that has nothing to ask of a volume: it has
+// no wish to move, or an earlier gate holds it.
+func notAsked(why string) Verdict { return passes(words("not asked: "+why), Value{}) }
 
-// Reason is the sentence for status: it holds no figure that changes from
-// minute to minute.
-func (v Verdict) Reason() string { return v.Gate.String() }
+// turn is what a gate looks at: one volume, when its turn in the plan comes.
+type turn struct {
+	plan     *Plan
+	v        *Volume
+	selected bool
+	winner   *Policy
+	// trusted is true if the score may be acted on.
+	trusted bool
+	from    Tier
+	mixed   bool
+	// lean is the tier the volume counts as being on; to is the tier it
+	// belongs on.
+	lean, to  Tier
+	threshold float64
+	// clear is true while no gate has held the volume; route is asked only
+	// then, and routed says that it was.
+	clear, routed bool
+	route         Route
+	ledger        *ledger
+}
+
+// wishes reports whether the volume should be somewhere else than it is.
+func (t *turn) wishes() bool { return wishes(t.from, t.mixed, t.to) }
+
+func wishes(from Tier, mixed bool, to Tier) bool { return to != NoTier && (mixed || to != from) }
+
+// ask asks gates from first up to, not including, end, and returns the first
+// verdict that holds the volume.
+func (t *turn) ask(gates []gate) (Verdict, bool) {
+	for i := range gates {
+		if v := gates[i].ask(t); !v.Pass {
+			v.Gate = gates[i].Gate
+			t.clear = false
+			return v, false
+		}
+	}
+	return Verdict{}, true
+}

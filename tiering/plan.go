@@ -1,9 +1,13 @@
 package tiering
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Plan is what [Decide] decided. It refers to its input, which must not change
-// as long as the plan is in use.
+// as long as the plan is in use; a plan may be read by several goroutines.
 type Plan struct {
 	// Decisions, sorted by volume name, are those for each volume that the
 	// policy selects, that a Job of the policy works on, or that the policy
@@ -12,19 +16,312 @@ type Plan struct {
 	// Tiers of the policy's pools.
 	Tiers *TierMap
 
-	in Input
+	in     Input
+	gates  []gate
+	rivals *rivals
+	// pools holds the place of each pool in World.Pools.
+	pools map[string]int
+	nodes map[string]*Node
+	// settledPools is the verdict of the gate settled on each tier's pools,
+	// edges the text of the bands around each tier.
+	settledPools [Cold + 1]Verdict
+	edges        [Cold + 1]string
+	// base is the ledger before any move was chosen; moves are the decisions
+	// that were chosen, in order.
+	base  *ledger
+	moves []int
+	// active counts the live Jobs of the policy.
+	active int
 }
 
 // Decide decides for each volume that concerns the policy. The same input,
-// with its slices in any order, gives the same plan.
+// with its slices in any order, gives the same plan. A policy that does not
+// compile selects no volume, and still recovers what it started.
 func Decide(in Input) *Plan {
-	return &Plan{in: in, Tiers: Tiers(&in.Policy.Rules, in.World.Pools)}
+	p := newPlan(in)
+	mine := p.concerned()
+	p.Decisions = make([]Decision, len(mine))
+	inTurn := slices.IndexFunc(p.gates, func(g gate) bool { return g.Gate == firstInTurn })
+
+	running := p.base.clone()
+	var wishes []int
+	for i, m := range mine {
+		d := &p.Decisions[i]
+		t := p.turn(m.v, m.selected, m.winner)
+		*d = Decision{
+			Volume: m.v, Selected: m.selected, From: t.from, Mixed: t.mixed, To: t.to,
+			ThresholdIOPS: t.threshold,
+		}
+		if m.winner != nil {
+			d.Winner = m.winner.Name
+		}
+		switch {
+		case m.v.Live != nil:
+			d.Act, d.Held = Moving, p.verdict(GateNotLive, &t)
+		case m.recover:
+			d.Act, d.Held, d.N = Recover, p.verdict(GateClean, &t), next(m.v)
+			running.policy++
+			running.cluster++
+		default:
+			held, ok := t.ask(p.gates[:inTurn])
+			switch {
+			case ok:
+				wishes = append(wishes, i)
+				d.Route = t.route
+			case held.Gate == GateBand:
+				d.Act, d.Held = Stay, held
+			default:
+				d.Held = held
+			}
+		}
+	}
+	p.base = running.clone()
+
+	slices.SortFunc(wishes, func(a, b int) int { return inOrder(&p.Decisions[a], &p.Decisions[b]) })
+	for _, i := range wishes {
+		d := &p.Decisions[i]
+		t := turn{
+			plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
+			clear: true, route: d.Route, routed: true, ledger: running,
+		}
+		held, ok := t.ask(p.gates[inTurn:])
+		if !ok {
+			d.Held, d.Route = held, Route{}
+			continue
+		}
+		p.debit(running, d.Volume, d.Route.Landing)
+		p.moves = append(p.moves, i)
+		d.TargetPools = p.Tiers.Pools(d.To)
+		d.Act = WouldMove
+		if !p.dryRun() {
+			d.Act, d.N = Move, next(d.Volume)
+		}
+	}
+	return p
 }
 
-// Verdicts asks all gates about one decision, in order: the same input, and
-// capacity and caps as they stood at that volume's turn.
-func (p *Plan) Verdicts(i int) []Verdict { return nil }
+func newPlan(in Input) *Plan {
+	if in.World == nil {
+		in.World = &World{}
+	}
+	p := &Plan{in: in, gates: gates(), rivals: rivalsOf(&in.Policy, in.Others)}
+	p.Tiers = Tiers(&p.in.Policy.Rules, in.World.Pools)
+	p.pools = make(map[string]int, len(in.World.Pools))
+	for i := range in.World.Pools {
+		p.pools[in.World.Pools[i].Name] = i
+	}
+	p.nodes = make(map[string]*Node, len(in.World.Nodes))
+	for i := range in.World.Nodes {
+		p.nodes[in.World.Nodes[i].Name] = &in.World.Nodes[i]
+	}
+	for t := NoTier; t <= Cold; t++ {
+		p.settledPools[t] = p.settleTier(t)
+		p.edges[t] = p.in.Policy.Rules.edges(t)
+	}
+	p.base = p.inFlight()
+	p.active = p.base.policy
+	return p
+}
+
+// dryRun reports whether moves are only shown.
+func (p *Plan) dryRun() bool { return p.in.Policy.Rules.DryRun || p.in.Limits.DryRun }
+
+// concern is a volume that the policy has something to say about.
+type concern struct {
+	v        *Volume
+	winner   *Policy
+	selected bool
+	recover  bool
+}
+
+// concerned returns those volumes, sorted by name.
+func (p *Plan) concerned() []concern {
+	var mine []concern
+	var owners map[string]bool
+	for i := range p.in.Volumes {
+		v := &p.in.Volumes[i]
+		c := concern{v: v, selected: p.in.Policy.Rules.Selects(v)}
+		if c.selected {
+			c.winner = p.rivals.winner(v)
+		}
+		if unclean(v) {
+			if owners == nil {
+				owners = p.owners()
+			}
+			c.recover = v.Attempt.Policy == p.in.Policy.Name ||
+				!owners[v.Attempt.Policy] && c.selected && c.winner == nil
+		}
+		if c.selected || c.recover || v.Live != nil && v.Live.Policy == p.in.Policy.Name {
+			mine = append(mine, c)
+		}
+	}
+	byName := func(a, b concern) int {
+		return cmp.Or(cmp.Compare(a.v.Name, b.v.Name), cmp.Compare(a.v.UUID, b.v.UUID))
+	}
+	if !slices.IsSortedFunc(mine, byName) {
+		slices.SortFunc(mine, byName)
+	}
+	return mine
+}
+
+// unclean reports whether an attempt began and nobody works on it any more.
+func unclean(v *Volume) bool {
+	return v.Attempt.State == AttemptStarted && v.Live == nil && v.MemoryFault == ""
+}
+
+// owners are the policies that exist, and so recover what they started.
+func (p *Plan) owners() map[string]bool {
+	names := make(map[string]bool, len(p.in.Others)+len(p.in.Broken)+1)
+	names[p.in.Policy.Name] = true
+	for i := range p.in.Others {
+		names[p.in.Others[i].Name] = true
+	}
+	for _, name := range p.in.Broken {
+		names[name] = true
+	}
+	return names
+}
+
+// turn works out where a volume is and where it belongs.
+func (p *Plan) turn(v *Volume, selected bool, winner *Policy) turn {
+	t := turn{plan: p, v: v, selected: selected, winner: winner, clear: true, ledger: p.base}
+	r := &p.in.Policy.Rules
+	if v.Listed {
+		t.from, t.mixed = p.Tiers.Place(v.Replicas)
+	}
+	t.lean = t.from
+	if t.mixed {
+		t.lean = p.Tiers.lean(r, v)
+	}
+	if !selected || !p.trusts(&v.Sample) {
+		return t
+	}
+	t.trusted = true
+	if t.to, t.threshold = r.band(v.Sample.iops, t.lean); t.to == NoTier {
+		t.to = t.lean
+	}
+	if !t.wishes() {
+		t.threshold = 0
+	}
+	return t
+}
+
+// verdict asks one gate by name.
+func (p *Plan) verdict(g Gate, t *turn) Verdict {
+	for i := range p.gates {
+		if p.gates[i].Gate == g {
+			v := p.gates[i].ask(t)
+			v.Gate = g
+			return v
+		}
+	}
+	return Verdict{}
+}
+
+// next numbers the volume's next attempt.
+func next(v *Volume) int64 { return max(v.LastN, v.Attempt.N) + 1 }
+
+// debit enters a chosen move.
+func (p *Plan) debit(l *ledger, v *Volume, landing []string) {
+	l.policy++
+	l.cluster++
+	space := need(v)
+	for _, name := range landing {
+		l.reserve(p.pools[name], space)
+	}
+}
+
+// class orders moves: a volume left mixed is finished first, then the busy ones
+// get the fast pools, then the idle ones leave them.
+type class uint8
+
+const (
+	finish class = iota
+	promote
+	demote
+)
+
+func (d *Decision) class() class {
+	switch {
+	case d.Mixed:
+		return finish
+	case d.To == Cold || d.From != NoTier && d.To > d.From:
+		return demote
+	}
+	return promote
+}
+
+// inOrder orders moves by class, then the busiest promotion and the idlest
+// demotion first, then by name.
+func inOrder(a, b *Decision) int {
+	return byTurn(a.class(), b.class(), a.Volume.Sample.iops, b.Volume.Sample.iops,
+		cmp.Or(cmp.Compare(a.Volume.Name, b.Volume.Name), cmp.Compare(a.Volume.UUID, b.Volume.UUID)))
+}
+
+func byTurn(a, b class, scoreA, scoreB float64, name int) int {
+	if c := cmp.Compare(a, b); c != 0 {
+		return c
+	}
+	score := 0
+	switch a {
+	case promote:
+		score = cmp.Compare(scoreB, scoreA)
+	case demote:
+		score = cmp.Compare(scoreA, scoreB)
+	case finish:
+	}
+	return cmp.Or(score, name)
+}
+
+// Verdicts asks all gates about one decision, in order, on the same input, with
+// capacity and caps as they stood at that volume's turn. For a decision that a
+// gate holds, the first verdict that does not pass is the decision's own.
+func (p *Plan) Verdicts(i int) []Verdict {
+	d := &p.Decisions[i]
+	var winner *Policy
+	if d.Winner != "" {
+		winner = p.rivals.winner(d.Volume)
+	}
+	t := p.turn(d.Volume, d.Selected, winner)
+	t.ledger = p.base.clone()
+	for _, m := range p.moves {
+		if before := &p.Decisions[m]; inOrder(before, d) < 0 {
+			p.debit(t.ledger, before.Volume, before.Route.Landing)
+		}
+	}
+	all := make([]Verdict, len(p.gates))
+	for k := range p.gates {
+		all[k] = p.gates[k].ask(&t)
+		all[k].Gate = p.gates[k].Gate
+		t.clear = t.clear && all[k].Pass
+	}
+	return all
+}
+
+// Moves returns the places in Decisions of the moves chosen (Move, or
+// WouldMove), in their order.
+func (p *Plan) Moves() []int { return slices.Clone(p.moves) }
+
+// Find returns the place of a volume in Decisions.
+func (p *Plan) Find(volume string) (int, bool) {
+	return slices.BinarySearchFunc(p.Decisions, volume, func(d Decision, name string) int {
+		return cmp.Compare(d.Volume.Name, name)
+	})
+}
+
+const (
+	soonest = time.Second
+	latest  = 300 * time.Second
+)
 
 // NextLook returns the time until the next gate opens by itself, at least one
 // second and at most 300.
-func (p *Plan) NextLook(now time.Time) time.Duration { return 300 * time.Second }
+func (p *Plan) NextLook(now time.Time) time.Duration {
+	wait := latest
+	for i := range p.Decisions {
+		if opens := p.Decisions[i].Held.OpensAt; !opens.IsZero() {
+			wait = min(wait, opens.Sub(now))
+		}
+	}
+	return max(wait, soonest)
+}

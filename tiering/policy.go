@@ -70,6 +70,8 @@ type StoragePolicySpec struct {
 
 	// ClaimNamespaces narrows the volumes to those bound to a claim in one of these namespaces. Absent or empty selects all.
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
 	// +listType=set
 	ClaimNamespaces []string `json:"claimNamespaces,omitempty"`
 
@@ -259,12 +261,12 @@ type PlanEntry struct {
 	VolumeName string `json:"volumeName"`
 	// Claim is namespace/name of the bound claim.
 	Claim string `json:"claim,omitempty"`
-	// FromTier is the tier the volume is on, or mixed.
+	// FromTier is the tier the volume is on, mixed, or none.
 	FromTier string `json:"fromTier"`
-	// ToTier is the tier it belongs on.
+	// ToTier is the tier it belongs on; none for a recovery.
 	ToTier string `json:"toTier"`
-	// Action is Move, Moving, WouldMove (dry run) or Hold.
-	// +kubebuilder:validation:Enum=Move;Moving;WouldMove;Hold
+	// Action is Move, Moving, WouldMove (dry run), Recover or Hold.
+	// +kubebuilder:validation:Enum=Move;Moving;WouldMove;Recover;Hold
 	Action string `json:"action"`
 	// Gate is the first gate that holds the volume.
 	Gate string `json:"gate,omitempty"`

@@ -1,0 +1,108 @@
+package tiering
+
+import "time"
+
+// calm: nothing goes on in the cluster, or on the volume's nodes, that a move
+// would make worse (MS 5.7). A server that lets no move be steered holds real
+// moves only: a dry run may still show what a newer one would do.
+func calm(t *turn) Verdict {
+	want := words("a cluster at rest")
+	w := t.plan.in.World
+	switch {
+	case w.Unsettled != "":
+		return holds(words(w.Unsettled), want)
+	case w.Movable != "" && !t.plan.dryRun():
+		return holds(words(w.Movable), want)
+	}
+	for i := range t.v.Replicas {
+		name := t.v.Replicas[i].Node
+		switch n := t.plan.nodes[name]; {
+		case n == nil:
+			return holds(words("Mayastor does not list node "+name+", which has a replica"), want)
+		case !n.Online:
+			return holds(words("node "+name+", which has a replica, is not Online"), want)
+		case n.Draining:
+			return holds(words("node "+name+", which has a replica, is being drained"), want)
+		}
+	}
+	return passes(words("at rest"), want)
+}
+
+// settled: the volume's nodes and the target pools, with theirs, have been
+// Online for a while. A pool that is not Online is no target now and holds
+// nobody, as long as another one is; but one that came back a moment ago does.
+func settled(t *turn) Verdict {
+	if !t.wishes() {
+		return notAsked("the volume has no other tier to go to")
+	}
+	v := t.plan.settledPools[t.to]
+	for i := range t.v.Replicas {
+		name := t.v.Replicas[i].Node
+		n := t.plan.nodes[name]
+		if n == nil || !n.Online {
+			continue // The gate calm speaks of it.
+		}
+		if u := t.plan.settledSince("node "+name, n.OnlineSince); !u.Pass && later(&u, &v) {
+			v = u
+		}
+	}
+	return v
+}
+
+// later reports whether u opens later than v does; what opens at no known time
+// opens last.
+func later(u, v *Verdict) bool {
+	switch {
+	case v.Pass:
+		return true
+	case v.OpensAt.IsZero():
+		return false
+	}
+	return u.OpensAt.IsZero() || u.OpensAt.After(v.OpensAt)
+}
+
+func (p *Plan) settledSince(what string, since time.Time) Verdict {
+	least := p.in.Limits.Settle
+	want := span(least)
+	if least <= 0 {
+		return passes(words(what+" is Online"), want)
+	}
+	if since.IsZero() {
+		return holds(words("it is not known since when "+what+" is Online"), want)
+	}
+	have := instant(what+" is Online since", since)
+	if opens := since.Add(least); p.in.Now.Before(opens) {
+		return holdsUntil(opens, have, want)
+	}
+	return passes(have, want)
+}
+
+// settleTier is the verdict of settled on the pools of a tier.
+func (p *Plan) settleTier(t Tier) Verdict {
+	names := p.Tiers.Pools(t)
+	if len(names) == 0 {
+		return notAsked("the tier has no pool")
+	}
+	var worst Verdict
+	worst.Pass = true
+	usable, lost := 0, ""
+	for _, name := range names {
+		pool := &p.in.World.Pools[p.pools[name]]
+		n := p.nodes[pool.Node]
+		if !pool.Online || n == nil || !n.Online {
+			lost = name
+			continue
+		}
+		usable++
+		what := "pool " + name
+		for _, v := range [...]Verdict{p.settledSince(what, pool.OnlineSince), p.settledSince("node "+n.Name, n.OnlineSince)} {
+			if !v.Pass && later(&v, &worst) || v.Pass && worst.Pass {
+				worst = v
+			}
+		}
+	}
+	if usable == 0 {
+		return holds(words("no pool of the tier is Online, "+lost+" for one"), span(p.in.Limits.Settle))
+	}
+	return worst
+}

@@ -1,0 +1,113 @@
+package tiering
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+// route: the tier has pools, and every replica of the volume has a step to one
+// of them. The whole move is judged, not its beginning.
+func route(t *turn) Verdict {
+	want := words("a step for every replica")
+	switch {
+	case !t.wishes():
+		return notAsked("the volume has no other tier to go to")
+	case !t.clear:
+		return notAsked("an earlier gate holds the volume")
+	}
+	pools := t.plan.Tiers.Pools(t.to)
+	if len(pools) == 0 {
+		return holds(words("NoPools: no pool is in tier "+t.to.String()+"; label one so that the policy's selector matches it"), want)
+	}
+	if t.plan.in.Route == nil {
+		return holds(words("NoRoute: nothing can tell whether the volume could move"), want)
+	}
+	r := t.plan.in.Route(t.v, t.to, pools)
+	switch {
+	case len(r.Refusals) > 0:
+		return holds(words(refusal(&r)), want)
+	case r.Replicas <= 0 || len(r.Landing) == 0:
+		return holds(words("NoRoute: no replica has a pool to go to"), want)
+	}
+	t.route, t.routed = r, true
+	return passes(items(int64(r.Replicas), "replicas with a step"), want)
+}
+
+func refusal(r *Route) string {
+	s := r.Refusals[0]
+	if r.Reason != "" {
+		s = r.Reason + ": " + s
+	}
+	if more := len(r.Refusals) - 1; more > 0 {
+		s += " (and " + strconv.Itoa(more) + " more)"
+	}
+	return s
+}
+
+// capacity: each pool that a replica may land on stays within
+// maxPoolUsedPercent, counting what moves in flight and moves planned before
+// may put there. Which of them it will be is Mayastor's choice, so each must do.
+func capacity(t *turn) Verdict {
+	if !t.routed {
+		return notAsked("there is no route")
+	}
+	most := t.rules().MaxPoolUsedPercent
+	want := percent("at most", float64(most))
+	space := need(t.v)
+	if space <= 0 {
+		return holds(words("the volume's size is not known"), want)
+	}
+	fullest, have := -1.0, Value{}
+	for _, name := range t.route.Landing {
+		place, ok := t.plan.pools[name]
+		if !ok {
+			return holds(words("pool "+name+" is not known"), want)
+		}
+		pool := &t.plan.in.World.Pools[place]
+		if pool.CapacityBytes <= 0 || pool.UsedBytes < 0 {
+			return holds(words("the fill of pool "+name+" is not known"), want)
+		}
+		reserved := t.ledger.reserved[place]
+		after := 100 * (float64(pool.UsedBytes) + float64(reserved) + float64(space)) / float64(pool.CapacityBytes)
+		if t.ledger.room(pool, place, most) < space {
+			// Rounded up, so that what is too much never reads as enough.
+			return holds(percent("pool "+name, math.Ceil(after*10-1e-6)/10), want)
+		}
+		if after > fullest {
+			fullest, have = after, percent(name, after)
+		}
+	}
+	return passes(have, want)
+}
+
+// fits: a replica can be copied within migrationTimeout at the expected rate.
+func fits(t *turn) Verdict {
+	want := span(t.rules().MigrationTimeout)
+	rate, size := t.plan.in.Limits.RebuildBytesPerSecond, copied(t.v)
+	switch {
+	case rate <= 0:
+		return holds(words("the expected rate of a rebuild is not known"), want)
+	case size <= 0:
+		return holds(words("the volume's size is not known"), want)
+	}
+	seconds := float64(size) / float64(rate)
+	expected := time.Duration(min(seconds*float64(time.Second), float64(longest)))
+	return answer(seconds <= t.rules().MigrationTimeout.Seconds(), span(expected), want)
+}
+
+// caps: there is room for one more move, in the policy and in the cluster,
+// counting the Jobs of all policies and the moves planned before.
+func caps(t *turn) Verdict {
+	l := t.ledger
+	ours, all := t.rules().MaxConcurrentMigrations, t.plan.in.Limits.MaxConcurrentMigrations
+	if l.policy >= ours {
+		return holds(items(int64(l.policy), "moves of this policy"), items(int64(ours), ofThePolicy))
+	}
+	return answer(l.cluster < all, items(int64(l.cluster), "moves in the cluster"), items(int64(all), ofTheCluster))
+}
+
+const (
+	ofThePolicy  = "at most in the policy (spec.maxConcurrentMigrations)"
+	ofTheCluster = "at most in the cluster (--max-concurrent-migrations)"
+)

@@ -1,0 +1,111 @@
+package tiering
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+// Value is what a gate saw or asks for. It stays a number until somebody reads
+// it, since nearly all verdicts are never read. The zero value says nothing.
+type Value struct {
+	// text is the subject of the number, or all there is to say.
+	text string
+	num  float64
+	unit unit
+}
+
+type unit uint8
+
+const (
+	inWords unit = iota
+	inPercent
+	inIOPS
+	inNanoseconds
+	inUnixSeconds
+	inItems
+	inPriority
+)
+
+func words(s string) Value               { return Value{text: s} }
+func percent(of string, n float64) Value { return Value{text: of, num: n, unit: inPercent} }
+func iops(n float64) Value               { return Value{num: n, unit: inIOPS} }
+func span(d time.Duration) Value         { return Value{num: float64(d), unit: inNanoseconds} }
+func items(n int64, what string) Value   { return Value{text: what, num: float64(n), unit: inItems} }
+
+func instant(of string, t time.Time) Value {
+	return Value{text: of, num: float64(t.Unix()), unit: inUnixSeconds}
+}
+
+func priority(policy string, n int64) Value {
+	return Value{text: policy, num: float64(n), unit: inPriority}
+}
+
+// String returns the value in words, with its unit.
+func (v Value) String() string {
+	switch v.unit {
+	case inWords:
+		return v.text
+	case inPercent:
+		return after(v.text, formatPercent(v.num))
+	case inIOPS:
+		return formatIOPS(v.num)
+	case inNanoseconds:
+		return formatSpan(time.Duration(v.num))
+	case inUnixSeconds:
+		return after(v.text, formatTime(time.Unix(int64(v.num), 0)))
+	case inItems:
+		return strconv.FormatFloat(v.num, 'f', 0, 64) + " " + v.text
+	case inPriority:
+		s := "priority " + strconv.FormatFloat(v.num, 'f', 0, 64)
+		if v.text != "" {
+			s = "policy " + v.text + " with " + s
+		}
+		return s
+	}
+	return v.text
+}
+
+func after(subject, figure string) string {
+	if subject == "" {
+		return figure
+	}
+	return subject + " " + figure
+}
+
+// round rounds to one decimal, which is as much as any figure for people needs.
+func round(n float64) float64 { return math.Round(n*10) / 10 }
+
+// decimal writes at most one decimal, and none when it would be 0.
+func decimal(n float64) string { return strconv.FormatFloat(round(n), 'f', -1, 64) }
+
+func formatIOPS(n float64) string { return decimal(n) + " IOPS" }
+
+// formatPercent rounds down, so that what is not enough never reads as enough.
+func formatPercent(n float64) string {
+	return strconv.FormatFloat(math.Floor(n*10+1e-6)/10, 'f', -1, 64) + " %"
+}
+
+// formatSpan writes a duration the way a policy does: 45s, 1h30m, 24h, 7d.
+func formatSpan(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d <= 0 {
+		return "0s"
+	}
+	var b []byte
+	put := func(unit time.Duration, name byte) {
+		if n := d / unit; n > 0 {
+			b = append(strconv.AppendInt(b, int64(n), 10), name)
+			d -= n * unit
+		}
+	}
+	if d >= 2*day {
+		put(day, 'd')
+	}
+	put(time.Hour, 'h')
+	put(time.Minute, 'm')
+	put(time.Second, 's')
+	return string(b)
+}
+
+func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
