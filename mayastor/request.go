@@ -36,7 +36,7 @@ const (
 	defaultTimeout  = 30 * time.Second
 	readTimeout     = 10 * time.Second
 	defaultPageSize = 500
-	maxPages        = 10_000
+	maxPages        = 2000 // of volumes
 	maxBody         = 64 << 20 // bytes of one answer
 	maxErrorBody    = 64 << 10
 	maxRetries      = 2 // of a read
