@@ -45,11 +45,11 @@ const (
 	Internal = "Internal"
 )
 
-// Reasons lists each reason for which a reading can fail, so that a metric can
-// begin with all of them at zero.
+// Reasons lists each reason for which a reading can fail while the service
+// runs, so that a metric can begin with all of them at zero.
 func Reasons() []string {
 	return []string{
-		Unreachable, TimedOut, Unauthorized, QueryFailed, BadAnswer, PartialAnswer, NoData, OneSided, Closed, Internal,
+		Unreachable, TimedOut, Unauthorized, QueryFailed, BadAnswer, PartialAnswer, NoData, OneSided, Internal,
 	}
 }
 

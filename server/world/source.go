@@ -33,7 +33,8 @@ type Observer struct {
 	// Query is called after each query of Prometheus and each reading of
 	// Mayastor, with how long it took and its error.
 	Query func(source string, took time.Duration, err error)
-	// Reading is called after each reading with its reason of failure, or "".
+	// Reading is called after each reading with its reason of failure, or "";
+	// not for one that was ended because the service ends.
 	Reading func(source, reason string)
 }
 
@@ -44,14 +45,17 @@ func (o Observer) query(source string, took time.Duration, err error) {
 }
 
 func (o Observer) reading(source string, err error) {
-	if o.Reading == nil {
-		return
+	if reason := reasonOf(err); o.Reading != nil && reason != Closed {
+		o.Reading(source, reason)
 	}
-	reason := ""
-	if err != nil {
-		reason = asFault(err).Reason
+}
+
+// reasonOf is the reason of a reading that failed, "" of a good one.
+func reasonOf(err error) string {
+	if err == nil {
+		return ""
 	}
-	o.Reading(source, reason)
+	return asFault(err).Reason
 }
 
 // source says whether what the snapshot holds may be acted on, and why not.
@@ -85,11 +89,8 @@ type transitions struct {
 }
 
 func (t *transitions) note(err error) {
-	var reason string
-	if err != nil {
-		reason = asFault(err).Reason
-	}
-	if reason == t.reason {
+	reason := reasonOf(err)
+	if reason == t.reason || reason == Closed {
 		return
 	}
 	attrs := []any{slog.String("source", t.source)}

@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// Limits on connections. A hook's body may take a while on a busy network, and
+// its answer may wait for a turn and for the sources; Metacontroller gives up
+// after 30 s.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	// graceful is how long requests under way may take when the service ends.
+	graceful = 20 * time.Second
+)
+
+// Server is the service. [Server.Run] is called once.
+type Server struct {
+	listenAddress, opsAddress string
+
+	sources *sources
+	metrics *metrics
+	log     *slog.Logger
+
+	hooks, ops http.Handler
+}
+
+// New checks c and makes a server that has spoken to nobody.
+func New(c Config) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		listenAddress: c.ListenAddress, opsAddress: c.OpsAddress,
+		metrics: newMetrics(ReadBuild()), log: c.Log,
+	}
+	var err error
+	if s.sources, err = newSources(c, s.metrics.observer()); err != nil {
+		return nil, err
+	}
+	s.metrics.registry.MustRegister(newSourceCollector(s.sources.states))
+	answer, err := c.Hooks(Parts{Sources: s.sources, Ready: s.sources.ready, Observer: observer{s.metrics, s.log}})
+	if err != nil {
+		return nil, err
+	}
+	s.hooks = s.recovered("hooks")(answer)
+	s.ops = s.recovered("ops")(s.opsRoutes())
+	return s, nil
+}
+
+// opsRoutes is for probes, scrapes and people.
+func (s *Server) opsRoutes() http.Handler {
+	r := chi.NewRouter()
+	r.NotFound(notFound)
+	r.MethodNotAllowed(notAllowed)
+	r.Get("/livez", live)
+	r.Get("/healthz", live)
+	r.Get("/readyz", s.ready)
+	r.Method(http.MethodGet, "/metrics", s.metrics.handler())
+	return r
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	line(w, http.StatusNotFound, "there is nothing here; try /readyz, /livez, /healthz or /metrics")
+}
+
+func notAllowed(w http.ResponseWriter, r *http.Request) {
+	line(w, http.StatusMethodNotAllowed, "this path does not answer to %s", r.Method)
+}
+
+// Run listens on both addresses and serves until ctx ends; then it stops
+// accepting, lets requests under way finish for up to 20 seconds, and ends the
+// readers. It returns nil after such an end, also if requests had to be cut
+// off, and an error if it cannot listen or serve.
+func (s *Server) Run(ctx context.Context) error {
+	var lc net.ListenConfig
+	hooks, err := lc.Listen(ctx, "tcp", s.listenAddress)
+	if err != nil {
+		return fmt.Errorf("listen for hooks: %w", err)
+	}
+	ops, err := lc.Listen(ctx, "tcp", s.opsAddress)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for health and metrics: %w", err), hooks.Close())
+	}
+	return s.serve(ctx, hooks, ops)
+}
+
+// serve is Run on listeners that are open; it closes them.
+func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
+	build := ReadBuild()
+	s.log.Info("serving", slog.String("hooks", hooks.Addr().String()), slog.String("ops", ops.Addr().String()),
+		slog.String("version", build.Version), slog.String("revision", build.Revision))
+
+	servers := []*http.Server{s.httpServer(s.hooks), s.httpServer(s.ops)}
+	failed := make(chan error, len(servers))
+	var wg sync.WaitGroup
+	for i, l := range []net.Listener{hooks, ops} {
+		wg.Go(func() {
+			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve on %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	// One try of each source, so that the service gets ready; after that they
+	// are read when a hook asks.
+	trying, enough := context.WithCancel(ctx)
+	wg.Go(func() { s.sources.try(trying) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping", slog.Any("cause", context.Cause(ctx)))
+	case err = <-failed:
+	}
+	// Health and metrics answer until the last hook has.
+	for _, srv := range servers {
+		s.shutdown(srv)
+	}
+	enough()
+	s.sources.close()
+	wg.Wait()
+	s.log.Info("stopped")
+	return err
+}
+
+// shutdown lets the server's requests finish, and cuts off what takes too long.
+func (s *Server) shutdown(srv *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), graceful)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut off", slog.Any("err", err))
+		_ = srv.Close()
+	}
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
