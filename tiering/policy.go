@@ -115,6 +115,7 @@ type StoragePolicySpec struct {
 
 	// SamplingWindow is the time over which IOPS are averaged.
 	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[1-9][0-9]{9}') && self.findAll('[0-9]+[dhms]').map(p, int(p.substring(0, size(p) - 1)) * {'d': 86400, 'h': 3600, 'm': 60, 's': 1}[p.substring(size(p) - 1)]).sum() <= 86400",message="must be at most 24h"
 	SamplingWindow *Duration `json:"samplingWindow,omitempty"`
 
 	// MinCoverage is the percentage of the window that must hold samples of both counters; below it the volume's score is unknown and the volume holds its tier.
@@ -183,7 +184,7 @@ const (
 // +kubebuilder:validation:Pattern=`^([0-9]+(d|h|m|s))+$`
 // +kubebuilder:validation:MaxLength=32
 // +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="must be longer than zero"
-// +kubebuilder:validation:XValidation:rule="!self.matches('[1-9][0-9]{9}') && self.findAll('[0-9]+d').map(n, int(n.replace('d', '')) * 86400).sum() + self.findAll('[0-9]+h').map(n, int(n.replace('h', '')) * 3600).sum() + self.findAll('[0-9]+m').map(n, int(n.replace('m', '')) * 60).sum() + self.findAll('[0-9]+s').map(n, int(n.replace('s', ''))).sum() <= 315360000",message="must be at most 3650d"
+// +kubebuilder:validation:XValidation:rule="!self.matches('[1-9][0-9]{9}') && self.findAll('[0-9]+[dhms]').map(p, int(p.substring(0, size(p) - 1)) * {'d': 86400, 'h': 3600, 'm': 60, 's': 1}[p.substring(size(p) - 1)]).sum() <= 315360000",message="must be at most 3650d"
 type Duration string
 
 // StoragePolicyStatus is what the policy's last reconciliation found. It holds
