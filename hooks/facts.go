@@ -1,0 +1,232 @@
+package hooks
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/tiering"
+)
+
+// facts are what a decision needs of one reading of Mayastor, worked out once
+// and then shared; they are never changed.
+type facts struct {
+	inventory *mayastor.Inventory
+	// volumes hold only what Mayastor knows, in the inventory's order.
+	volumes []tiering.Volume
+	index   map[string]int
+	pools   []tiering.Pool
+	nodes   []tiering.Node
+	movable string
+	// unsettled is why nothing should move in the whole cluster now, or "".
+	unsettled string
+}
+
+// factsCache keeps the facts of the newest reading.
+type factsCache struct {
+	mu   sync.Mutex
+	last *facts
+}
+
+// of returns the facts of a reading, which may be nil.
+func (c *factsCache) of(inventory *mayastor.Inventory) *facts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil || c.last.inventory != inventory {
+		c.last = newFacts(inventory)
+	}
+	return c.last
+}
+
+func newFacts(inventory *mayastor.Inventory) *facts {
+	f := &facts{inventory: inventory}
+	if inventory == nil {
+		return f
+	}
+	f.index = make(map[string]int, len(inventory.Volumes))
+	f.volumes = make([]tiering.Volume, len(inventory.Volumes))
+	for i := range inventory.Volumes {
+		f.index[inventory.Volumes[i].Spec.UUID] = i
+		f.volumes[i] = volumeFacts(&inventory.Volumes[i])
+	}
+	for i := range inventory.Pools {
+		f.pools = append(f.pools, poolFacts(&inventory.Pools[i], inventory))
+	}
+	for i := range inventory.Nodes {
+		f.nodes = append(f.nodes, nodeFacts(&inventory.Nodes[i], inventory))
+	}
+	if c := inventory.Capability; !c.PoolCordon && !c.Removal {
+		f.movable = cmp.Or(c.Source, "it is not known whether this Mayastor lets moves be steered; moves need Mayastor 2.10, or 2.9 and --mayastor-version saying so")
+	}
+	f.unsettled = unsettled(inventory)
+	return f
+}
+
+// volume returns what Mayastor knows of a volume; nil if it does not list it.
+func (f *facts) volume(uuid string) *tiering.Volume {
+	i, ok := f.index[uuid]
+	if !ok {
+		return nil
+	}
+	return &f.volumes[i]
+}
+
+func volumeFacts(v *mayastor.Volume) tiering.Volume {
+	t := tiering.Volume{
+		UUID: v.Spec.UUID, Listed: true,
+		SizeBytes: v.Spec.Size,
+		// What is not known counts as full, as it may have to be reserved.
+		AllocatedBytes: v.Spec.Size,
+		Thin:           v.Spec.Thin || v.Spec.AsThin,
+		Snapshots:      v.Spec.NumSnapshots,
+	}
+	if v.State.Usage != nil {
+		t.AllocatedBytes = v.State.Usage.Allocated
+	}
+	for _, uuid := range slices.Sorted(maps.Keys(v.State.Replicas)) {
+		r := v.State.Replicas[uuid]
+		t.Replicas = append(t.Replicas, tiering.Replica{UUID: uuid, Pool: r.Pool, Node: r.Node})
+	}
+	for _, refusal := range mayastor.Healthy(*v) {
+		switch refusal.Reason {
+		case mayastor.ReasonUnpublished, mayastor.ReasonTemporaryTarget, mayastor.ReasonTargetProtocol:
+			t.Unpublished = cmp.Or(t.Unpublished, refusal.Sentence)
+		case mayastor.ReasonCloneUnpublished:
+			t.Unpublished = cmp.Or(t.Unpublished, refusal.Sentence)
+			t.Content = cmp.Or(t.Content, refusal.Sentence)
+		default:
+			t.Unhealthy = cmp.Or(t.Unhealthy, refusal.Sentence)
+		}
+	}
+	return t
+}
+
+func poolFacts(p *mayastor.Pool, inventory *mayastor.Inventory) tiering.Pool {
+	t := tiering.Pool{Name: p.ID}
+	if p.Spec != nil {
+		t.Node = p.Spec.Node
+		t.Labels = labels.Set(p.Spec.Labels)
+	}
+	if s := p.State; s != nil {
+		t.Node = cmp.Or(s.Node, t.Node)
+		t.CapacityBytes, t.UsedBytes = s.Capacity, s.Used
+		if s.Committed != nil {
+			t.CommittedBytes = *s.Committed
+		}
+		t.Online = s.Status == mayastor.StatusOnline && s.Capacity > 0
+	}
+	if t.Online {
+		t.OnlineSince = inventory.PoolOnlineSince[p.ID]
+	}
+	return t
+}
+
+func nodeFacts(n *mayastor.Node, inventory *mayastor.Inventory) tiering.Node {
+	t := tiering.Node{Name: n.ID, Version: nodeVersion(n)}
+	if n.State != nil && n.State.Status == mayastor.StatusOnline {
+		t.Online = true
+		t.OnlineSince = inventory.NodeOnlineSince[n.ID]
+	}
+	if n.Spec != nil && n.Spec.Cordon != nil {
+		c := n.Spec.Cordon
+		t.Draining = c.Draining != nil || c.Drained != nil
+		t.Cordoned = c.Cordoned != nil || t.Draining
+	}
+	return t
+}
+
+func nodeVersion(n *mayastor.Node) string {
+	switch {
+	case n.State != nil && n.State.Version != "":
+		return n.State.Version
+	case n.Spec != nil:
+		return n.Spec.Version
+	}
+	return ""
+}
+
+// unsettled says why no volume at all should move now: an upgrade under way,
+// which shows as mixed versions, or a drain of a pool (MS 5.7.9).
+func unsettled(inventory *mayastor.Inventory) string {
+	on := make(map[string]string)
+	for i := range inventory.Nodes {
+		n := &inventory.Nodes[i]
+		if version := nodeVersion(n); version != "" && n.State != nil && n.State.Status == mayastor.StatusOnline && on[version] == "" {
+			on[version] = n.ID
+		}
+	}
+	if len(on) > 1 {
+		var each []string
+		for _, version := range slices.Sorted(maps.Keys(on)) {
+			each = append(each, fmt.Sprintf("%s on node %s", version, on[version]))
+		}
+		return fmt.Sprintf("the nodes run different versions of the io-engine (%s), as in an upgrade; wait until all run the same", strings.Join(each, ", "))
+	}
+	for i := range inventory.Pools {
+		if p := &inventory.Pools[i]; draining(p) {
+			return fmt.Sprintf("pool %s is being drained, and Mayastor moves replicas itself meanwhile; wait until that is over", p.ID)
+		}
+	}
+	return ""
+}
+
+// draining reports whether a drain of the pool may still move replicas; a
+// phase that is not known may.
+func draining(p *mayastor.Pool) bool {
+	present := func(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+	if p.Meta != nil && present(p.Meta.Drain) {
+		var drain struct {
+			Phase string `json:"phase"`
+		}
+		if err := json.Unmarshal(p.Meta.Drain, &drain); err != nil {
+			return true
+		}
+		return drain.Phase != "Drained" && drain.Phase != "Cancelled"
+	}
+	return p.Spec != nil && p.Spec.CordonDrain != nil && present(p.Spec.CordonDrain.Drain)
+}
+
+// world is the world of one request: the shared facts, and the labels of its
+// DiskPool objects added to those of the pools they name (MS 6.1). Where the
+// two contradict each other, the pool is in no tier.
+func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []diskPool) *tiering.World {
+	w := &tiering.World{
+		Metrics: metrics, Mayastor: mayastorSource,
+		Movable: f.movable, Unsettled: f.unsettled,
+		Pools: f.pools, Nodes: f.nodes,
+	}
+	if len(diskPools) == 0 {
+		return w
+	}
+	w.Pools = slices.Clone(f.pools)
+	for i := range diskPools {
+		at := slices.IndexFunc(w.Pools, func(p tiering.Pool) bool { return p.Name == diskPools[i].Name })
+		if at >= 0 {
+			addLabels(&w.Pools[at], diskPools[i].Labels)
+		}
+	}
+	return w
+}
+
+func addLabels(p *tiering.Pool, more map[string]string) {
+	if len(more) == 0 {
+		return
+	}
+	joined := make(labels.Set, len(p.Labels)+len(more))
+	maps.Copy(joined, p.Labels)
+	for _, key := range slices.Sorted(maps.Keys(more)) {
+		if have, ok := joined[key]; ok && have != more[key] {
+			p.Conflict = cmp.Or(p.Conflict, fmt.Sprintf("label %s is %q in Mayastor and %q on the DiskPool object; make them the same", key, have, more[key]))
+			continue
+		}
+		joined[key] = more[key]
+	}
+	p.Labels = joined
+}

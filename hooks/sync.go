@@ -1,0 +1,222 @@
+package hooks
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/billyronks/couchestor/tiering"
+)
+
+// The seconds after which Metacontroller asks again: soon after something was
+// recorded, since only the next request shows whether it was kept, and at the
+// latest after latestLook.
+const (
+	soon       = 2
+	latestLook = 300
+)
+
+// answer is what Metacontroller is told (MC 2.3).
+type answer struct {
+	Status json.RawMessage `json:"status"`
+	// Children is never nil: null would be no list.
+	Children           []child `json:"children"`
+	ResyncAfterSeconds int64   `json:"resyncAfterSeconds"`
+	// Finalized is left out unless the policy is being let go, as it is
+	// honoured in any answer (MC 0.12).
+	Finalized bool `json:"finalized,omitempty"`
+}
+
+// sync answers what should exist for one policy. It depends on the request, the
+// sources and the clock alone.
+func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
+	q, err := d.request()
+	if err != nil {
+		return nil, err
+	}
+	before, err := readStatus(&q.Parent)
+	if err != nil {
+		return nil, err
+	}
+	now := h.config.Now()
+	rs := readRuns(q)
+	recorded := readHistory(before.MigrationHistory)
+	entries, onlyOnVolume := unrecorded(q, rs, recorded)
+	next := before.StoragePolicyStatus
+	next.MigrationHistory = slices.Clone(next.MigrationHistory)
+	added := tiering.Record(&next, entries...)
+
+	c := h.decide(ctx, q, rs, recorded, &before.StoragePolicyStatus, next, now)
+	if err := ctx.Err(); err != nil {
+		return nil, faultf(http.StatusServiceUnavailable, "the caller went away; nothing was done")
+	}
+	a := answer{ResyncAfterSeconds: c.look}
+	orders := slices.DeleteFunc(c.orders, func(o order) bool {
+		// An attempt known from the volume alone is recorded before the next
+		// one overwrites it there.
+		waits := onlyOnVolume[o.volume.UUID]
+		if waits || added > 0 {
+			a.ResyncAfterSeconds = soon
+		}
+		return waits || !validUUID(o.volume.UUID) || o.n < 1 || o.n > maxN
+	})
+	if added > 0 {
+		a.ResyncAfterSeconds = soon
+	}
+	keep := kept(rs, recorded, readHistory(c.status.MigrationHistory), now)
+	if q.Finalizing {
+		keep = rs.children
+		if len(orders) == 0 && !c.holds {
+			keep = nil
+			a.Finalized = len(rs.children) == 0
+			a.ResyncAfterSeconds = soon
+		}
+	}
+	a.Children = h.children(keep, orders)
+	if !q.Finalizing || len(a.Children) > 0 {
+		if name, ok := forgotten(rs, a.Children, recorded); ok {
+			return nil, faultf(http.StatusInternalServerError, "Job %s would be deleted while it may still be needed, which is a fault of this service; nothing was done: report it with the request", clip(name))
+		}
+	}
+	if a.Status, err = before.encode(&c.status); err != nil {
+		return nil, faultf(http.StatusInternalServerError, "the status cannot be encoded (%s), which is a fault of this service; nothing was done: report it with the request", clip(err.Error()))
+	}
+	body, err := json.Marshal(a)
+	if err != nil {
+		return nil, faultf(http.StatusInternalServerError, "the answer cannot be encoded (%s), which is a fault of this service; nothing was done: report it with the request", clip(err.Error()))
+	}
+	h.changes.decided(&q.Parent, c.plan, entries)
+	h.config.Observer.Decided(q.Parent.Name, c.plan, &c.status)
+	if a.Finalized {
+		h.changes.gone(q.Parent.Name)
+		h.config.Observer.Gone(q.Parent.Name)
+	}
+	return append(body, '\n'), nil
+}
+
+// conclusion is what follows for one policy.
+type conclusion struct {
+	// plan is nil if the policy does not compile.
+	plan   *tiering.Plan
+	status tiering.StoragePolicyStatus
+	orders []order
+	// holds is true while a volume or Job still needs the policy.
+	holds bool
+	// look is in seconds.
+	look int64
+}
+
+// decide asks tiering. Of a policy that does not compile only recoveries are
+// wanted, which depend on nothing but the volumes' own memory.
+func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *history, previous *tiering.StoragePolicyStatus, next tiering.StoragePolicyStatus, now time.Time) conclusion {
+	policy, faults := h.compile(&q.Parent)
+	in := tiering.Input{
+		Now: now, Policy: policy, Limits: h.config.Limits,
+		Finalizing: q.Finalizing, Previous: previous,
+	}
+	c := conclusion{look: latestLook}
+	var plan *tiering.Plan
+	if len(faults) > 0 {
+		in.Volumes = join(q, rs, newFacts(nil), tiering.Scores{}, recorded)
+		plan = tiering.Decide(in)
+		next.ActiveMigrations = rs.active()
+		c.status = tiering.ErrorStatus(next, now, q.Parent.Generation, faults)
+	} else {
+		reading := h.config.Sources.Mayastor(ctx)
+		scores := h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
+		facts := h.facts.of(reading.Inventory)
+		in.World = facts.world(scores.Source, reading.Source, q.Related.DiskPools)
+		in.Volumes = join(q, rs, facts, scores, recorded)
+		in.Route = facts.route(&policy.Rules)
+		in.Others, in.Broken = h.others(q)
+		plan = tiering.Decide(in)
+		c.plan, c.status = plan, plan.Status(next)
+		c.look = min(max(int64((plan.NextLook(now)+time.Second-1)/time.Second), 1), latestLook)
+	}
+	c.holds = rs.anyLive(&q.Parent)
+	for i := range plan.Decisions {
+		d := &plan.Decisions[i]
+		switch d.Act {
+		case tiering.Recover:
+			c.holds = true
+			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, recover: true})
+		case tiering.Move:
+			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, decision: d})
+		case tiering.Hold, tiering.Stay, tiering.WouldMove, tiering.Moving:
+		}
+	}
+	return c
+}
+
+// others are the cluster's other policies, and the names of those that do not
+// compile.
+func (h *Hooks) others(q *request) (compiled []tiering.Policy, broken []string) {
+	for i := range q.Related.Policies {
+		p := &q.Related.Policies[i]
+		if p.Name == q.Parent.Name {
+			continue
+		}
+		if other, faults := h.compile(p); len(faults) > 0 {
+			broken = append(broken, p.Name)
+		} else {
+			compiled = append(compiled, other)
+		}
+	}
+	return compiled, broken
+}
+
+// anyLive reports whether a Job of the policy may still work, be it among the
+// children or only among the related Jobs.
+func (rs *runs) anyLive(p *parent) bool {
+	for _, list := range rs.byVolume {
+		if slices.ContainsFunc(list, func(r *run) bool { return r.live() && r.ours(p) }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(rs.children, (*run).live)
+}
+
+// active counts the policy's Jobs that run.
+func (rs *runs) active() (n int64) {
+	for _, r := range rs.children {
+		if r.live() {
+			n++
+		}
+	}
+	return n
+}
+
+// children are the Jobs of an answer, in the order of names, each once.
+func (h *Hooks) children(keep []*run, orders []order) []child {
+	children := make([]child, 0, len(keep)+len(orders))
+	for _, r := range keep {
+		children = append(children, stub(r))
+	}
+	for i := range orders {
+		children = append(children, h.spawn(&orders[i]))
+	}
+	slices.SortStableFunc(children, func(a, b child) int {
+		return cmp.Or(cmp.Compare(a.Metadata.Namespace, b.Metadata.Namespace), cmp.Compare(a.Metadata.Name, b.Metadata.Name))
+	})
+	return slices.CompactFunc(children, func(a, b child) bool {
+		return a.Metadata.Namespace == b.Metadata.Namespace && a.Metadata.Name == b.Metadata.Name
+	})
+}
+
+// forgotten returns a child that has not ended, or whose result the request's
+// status does not show, and that the answer would delete all the same.
+func forgotten(rs *runs, children []child, recorded *history) (string, bool) {
+	listed := make(map[string]bool, len(children))
+	for i := range children {
+		listed[children[i].Metadata.Namespace+"/"+children[i].Metadata.Name] = true
+	}
+	for _, r := range rs.children {
+		if !listed[r.Namespace+"/"+r.Name] && (!r.over() || !recorded.has(r.Name, r.at())) {
+			return r.Name, true
+		}
+	}
+	return "", false
+}
