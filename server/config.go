@@ -45,6 +45,9 @@ type Config struct {
 
 	// Log must not be nil.
 	Log *slog.Logger
+
+	// promTransport replaces the network in tests if it is not nil.
+	promTransport http.RoundTripper
 }
 
 // Parts are what the hooks need of the server.

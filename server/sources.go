@@ -23,7 +23,7 @@ type sources struct {
 
 func newSources(c Config, observe world.Observer) (*sources, error) {
 	p, err := world.NewPrometheus(world.PrometheusConfig{
-		URL: c.PrometheusURL, HTTP: c.PrometheusHTTP,
+		URL: c.PrometheusURL, HTTP: c.PrometheusHTTP, Transport: c.promTransport,
 		ScrapeInterval: c.ScrapeInterval, Limits: c.prometheusLimits(),
 		Observe: observe, Log: c.Log,
 	})
