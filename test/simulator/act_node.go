@@ -39,14 +39,18 @@ func (s *Simulator) nodeDown(n *node) {
 	}
 	n.up = false
 	n.downs++
+	var hit []*volume // observers must see all of it or nothing
 	for _, v := range s.volumes.values {
 		if v.nexus != nil && v.nexus.node == n {
 			s.dropNexus(v)
 			v.clean = false
-			s.changed(v, "its target's node went down")
+			hit = append(hit, v)
 		} else if s.faultUnreachable(v) {
-			s.changed(v, "a replica's node went down")
+			hit = append(hit, v)
 		}
+	}
+	for _, v := range hit {
+		s.changed(v, "node "+n.id+" went down")
 	}
 	s.changed(nil, "node "+n.id+" down")
 }

@@ -51,12 +51,16 @@ func (s *Simulator) setPool(id, what string, change func(*pool)) error {
 		if p.node.up && !s.isCold() {
 			p.seen = s.observePool(p)
 		}
+		var hit []*volume
 		for _, v := range s.volumes.values {
 			if slices.ContainsFunc(v.own, func(r *replica) bool { return r.pool == p }) {
 				s.faultUnreachable(v)
 				s.observe(v)
-				s.changed(v, "pool "+id+" "+what)
+				hit = append(hit, v)
 			}
+		}
+		for _, v := range hit {
+			s.changed(v, "pool "+id+" "+what)
 		}
 		s.nudgeHeal()
 		s.changed(nil, "pool "+id+" "+what)
