@@ -167,11 +167,16 @@ func TestMetacontrollerIsToldWhatTheDesignSays(t *testing.T) {
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("controller (-got +want):\n%s", diff)
 	}
-	timeouts := map[string]string{}
+	webhooks := map[string]string{}
 	for name, h := range spec.Hooks {
-		timeouts[name] = h.Version + " " + h.Webhook.Timeout
+		webhooks[name] = h.Version + " " + h.Webhook.Path + " " + h.Webhook.Timeout
 	}
-	if diff := cmp.Diff(timeouts, map[string]string{"sync": "v2 30s", "finalize": "v2 30s", "customize": "v2 10s"}); diff != "" {
+	wantHooks := map[string]string{
+		"sync":      "v2 /hooks/1/sync 30s",
+		"finalize":  "v2 /hooks/1/finalize 30s",
+		"customize": "v2 /hooks/1/customize 10s",
+	}
+	if diff := cmp.Diff(webhooks, wantHooks); diff != "" {
 		t.Errorf("hooks (-got +want):\n%s", diff)
 	}
 }
@@ -265,9 +270,9 @@ func TestJobsRunTheImageOfTheService(t *testing.T) {
 	if name != "billyronks/couchestor" || tag == "" || tag == "latest" {
 		t.Errorf("got image %q, want billyronks/couchestor with a tag that stays what it is", container.Image)
 	}
-	i := slices.IndexFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == "JOB_IMAGE" })
+	i := slices.IndexFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == "COUCHESTOR_JOB_IMAGE" })
 	if i < 0 || container.Env[i].Value != container.Image {
-		t.Errorf("got JOB_IMAGE %+v, want %s", container.Env, container.Image)
+		t.Errorf("got COUCHESTOR_JOB_IMAGE %+v, want %s", container.Env, container.Image)
 	}
 }
 
