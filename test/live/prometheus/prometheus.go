@@ -14,8 +14,8 @@ import (
 
 // Config says what a Prometheus keeps, scrapes and where it listens.
 type Config struct {
-	// Dir holds the TSDB. It must exist; what an earlier run left there is
-	// served again.
+	// Dir holds the TSDB and is made if it is missing; what an earlier run left
+	// there is served again.
 	Dir string
 
 	// ScrapeInterval is the time between two scrapes of a target. Zero means
@@ -42,7 +42,8 @@ type Prometheus struct {
 	dark atomic.Bool
 
 	// life serializes Restart and Close.
-	life sync.Mutex
+	life   sync.Mutex
+	closed bool
 
 	// mu guards core: queries and appends hold it for reading, Restart and
 	// Close for writing. core is nil while the server is down.
@@ -52,8 +53,8 @@ type Prometheus struct {
 	onDemand onDemand
 }
 
-// errDown is what storage methods answer after Close.
-var errDown = errors.New("prometheus is closed")
+// errDown is what all but the queries answer while there is no TSDB.
+var errDown = errors.New("prometheus is down")
 
 // Start opens the TSDB in cfg.Dir, begins to scrape and serves until Close. ctx
 // bounds the life of the scrape loops and of running queries: when it ends,
@@ -101,6 +102,7 @@ func (p *Prometheus) Close() error {
 	<-p.served
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	if p.core == nil {
 		return err
 	}
@@ -124,19 +126,22 @@ func (p *Prometheus) Light() { p.dark.Store(false) }
 // new scrape loops, as a restarted pod on the same volume would. down, when not
 // nil, is called in between: the samples have a gap as long as it takes. While
 // the server is down requests are answered 503, as upstream does while it
-// replays its write-ahead log. ctx is as in Start.
+// replays its write-ahead log; they are so, too, after a Restart that returned
+// an error, until another one succeeds. ctx is as in Start.
 func (p *Prometheus) Restart(ctx context.Context, down func()) error {
 	p.life.Lock()
 	defer p.life.Unlock()
+	if p.closed {
+		return errDown
+	}
 	p.mu.Lock()
 	old := p.core
 	p.core = nil
 	p.mu.Unlock()
-	if old == nil {
-		return errDown
-	}
-	if err := old.close(); err != nil {
-		return fmt.Errorf("stop for restart: %w", err)
+	if old != nil {
+		if err := old.close(); err != nil {
+			return fmt.Errorf("stop for restart: %w", err)
+		}
 	}
 	if down != nil {
 		down()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -186,6 +187,28 @@ func TestRestartServesWhatWasOnDiskUnderTheSameURL(t *testing.T) {
 	must(t, p.Append(series, epoch.Add(time.Second), 3))
 }
 
+func TestARestartThatFailedCanBeTriedAgain(t *testing.T) {
+	p := start(t, Config{})
+	series := map[string]string{"__name__": "m"}
+	must(t, p.Append(series, epoch, 1))
+	lock := filepath.Join(p.cfg.Dir, "lock")
+	err := p.Restart(t.Context(), func() {
+		must(t, os.RemoveAll(lock))
+		must(t, os.Mkdir(lock, 0o755))
+	})
+	if err == nil {
+		t.Fatal("Restart did not fail on a TSDB that cannot be locked")
+	}
+	if status, _ := request(t, http.MethodGet, p.URL()+"/-/ready", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("after a failed Restart: status %d, want 503", status)
+	}
+	must(t, os.RemoveAll(lock))
+	must(t, p.Restart(t.Context(), nil))
+	if got := query(t, p, "m", epoch); len(got) != 1 {
+		t.Errorf("got %v, want the sample of before", got)
+	}
+}
+
 func TestCloseIsFinal(t *testing.T) {
 	dir := t.TempDir()
 	p, err := Start(t.Context(), Config{Dir: dir})
@@ -311,7 +334,7 @@ func TestErrorsHaveTheClassAndStatusOfPrometheus(t *testing.T) {
 		{"a time that does not parse", "query", "query=m&time=noon", 400, apiv1.ErrBadData},
 		{"a timeout that does not parse", "query", "query=m&timeout=soon", 400, apiv1.ErrBadData},
 		{"a range without a step", "query_range", "query=m&start=" + now + "&end=" + now, 400, apiv1.ErrBadData},
-		{"a timeout that runs out", "query", "query=m&timeout=0.000001", 503, apiv1.ErrTimeout},
+		{"a timeout that runs out", "query", "query=m&timeout=1e-9", 503, apiv1.ErrTimeout},
 		{"an expression that cannot be evaluated", "query", "query=m*on()m&time=" + now, 422, apiv1.ErrExec},
 	} {
 		t.Run(c.name, func(t *testing.T) {

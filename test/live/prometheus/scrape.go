@@ -83,8 +83,10 @@ func startScraper(ctx context.Context, db storage.AppendableV2, cfg Config) (*sc
 		watchTargets(ctx, cfg, sets)
 	})
 	s.loops.Go(func() {
-		// Run ends when sets is closed, and has no other error.
+		// Run ends when sets is closed, and has no other error. It leaves the
+		// scrape loops to Stop.
 		_ = manager.Run(sets)
+		manager.Stop()
 	})
 	return s, nil
 }
@@ -94,7 +96,6 @@ func startScraper(ctx context.Context, db storage.AppendableV2, cfg Config) (*sc
 func (s *scraper) stop() {
 	s.cancel()
 	s.loops.Wait()
-	s.manager.Stop()
 }
 
 // watchTargets sends the targets to sets, at once and then once per interval.

@@ -279,13 +279,28 @@ func TestTheLoopGoesOnInTheDarkAndAfterARestart(t *testing.T) {
 }
 
 func TestTheLoopEndsWithTheContextOfStart(t *testing.T) {
-	e := newExporter(t, oneVolume)
+	e, clock := newExporter(t, oneVolume), newExporter(t, oneVolume)
+	const interval = 100 * time.Millisecond
+	start(t, Config{ScrapeInterval: interval, Targets: fixed(Target{URL: clock.metrics()})})
 	ctx, cancel := context.WithCancel(t.Context())
-	p, err := Start(ctx, Config{Dir: t.TempDir(), ScrapeInterval: 100 * time.Millisecond, Targets: fixed(Target{URL: e.metrics()})})
+	p, err := Start(ctx, Config{Dir: t.TempDir(), ScrapeInterval: interval, Targets: fixed(Target{URL: e.metrics()})})
 	must(t, err)
 	<-e.hits
+
 	cancel()
 	p.core.scraper.loops.Wait() // hangs if the loop does not end
+	select {
+	case <-e.hits: // of before the end
+	default:
+	}
+	for range 5 {
+		<-clock.hits
+	}
+	select {
+	case <-e.hits:
+		t.Error("scraped after the context of Start was done")
+	default:
+	}
 	must(t, p.Close())
 }
 
@@ -303,10 +318,9 @@ b_count 2
 # TYPE c gauge
 c NaN
 d{quantile="0.5"} +Inf
-with_time 7 1700000000000
 `)
 	target := Target{URL: e.metrics() + "?collect=all", Labels: map[string]string{"node": "target", "extra": "1"}}
-	const all = `{__name__=~".+", __name__!="scrape_duration_seconds", __name__!="with_time"}`
+	const all = `{__name__=~".+", __name__!="scrape_duration_seconds"}`
 
 	loop := start(t, Config{ScrapeInterval: 100 * time.Millisecond, Targets: fixed(target)})
 	var want map[string]string
