@@ -1,7 +1,6 @@
 package mayastor
 
 import (
-	"fmt"
 	"maps"
 	"math/bits"
 	"slices"
@@ -24,27 +23,32 @@ func Candidates(v Volume, pools []Pool, nodes []Node) []Candidate {
 	p := placementOf(v, clusterOf(pools, nodes))
 	all := make([]Candidate, 0, len(pools))
 	placed := p.placed()
-	for i := range p.sorted {
-		pool := &p.sorted[i]
+	for _, pool := range p.sorted {
 		c := Candidate{Pool: pool.ID, Node: pool.home()}
 		if no := p.reject(pool, placed); no != nil {
-			c.Reject, c.Reason = no.text, no.reason
+			c.Reject, c.Reason = p.describe(pool, no), no.reason
 		}
 		all = append(all, c)
 	}
 	return all
 }
 
-// rejection is one filter that a pool does not pass.
+// rejection is one filter that a pool does not pass. Words are made of it only
+// where somebody reads them; see describe.
 type rejection struct {
 	reason Reason
-	// text completes "pool x ...".
-	text string
 	// doubtful filters differ between versions of the server: the pool may be
 	// used all the same, so it is neither to be relied on nor to be ignored.
 	doubtful bool
 	// passing ones may be gone in a while: the pool is down, closed or full.
 	passing bool
+	// key and value of the label it is about.
+	key, value string
+	// absent: the place lacks that label.
+	absent bool
+	// need is how many bytes it takes, limit a percentage.
+	need  int64
+	limit int
 }
 
 // placement judges pools for one volume.
@@ -59,10 +63,11 @@ type placement struct {
 	// kept is how much room a replica takes in the end.
 	kept int64
 
-	poolIn, nodeIn     *LabelledTopology
-	allowed            []string
-	memo               map[string]*rejection
-	encrypted, spreads bool
+	poolIn, nodeIn         *LabelledTopology
+	poolSpread, nodeSpread spread
+	allowed                []string
+	encrypted              bool
+	memo                   map[*Pool]*rejection
 }
 
 // The server's limits for thin volumes, by default (MS 1.5, 4.3).
@@ -76,7 +81,7 @@ func placementOf(v Volume, c cluster) *placement {
 	p := &placement{
 		cluster: c, v: v,
 		thin: v.Spec.Thin || v.Spec.AsThin, free: v.Spec.Size, kept: v.Spec.Size,
-		memo:      map[string]*rejection{},
+		memo:      make(map[*Pool]*rejection, len(c.sorted)),
 		encrypted: v.Spec.Encrypted != nil && *v.Spec.Encrypted,
 	}
 	if p.thin && v.State.Usage != nil {
@@ -100,13 +105,8 @@ func placementOf(v Volume, c cluster) *placement {
 			}
 		}
 	}
-	p.spreads = spreads(p.poolIn) || spreads(p.nodeIn)
+	p.poolSpread, p.nodeSpread = spreadOf(p.poolIn), spreadOf(p.nodeIn)
 	return p
-}
-
-// spreads says whether where one replica is restricts where another may be.
-func spreads(t *LabelledTopology) bool {
-	return t != nil && len(t.Exclusion)+len(t.AffinityKey) > 0
 }
 
 // placed is where the volume's replicas are, excess and broken ones included:
@@ -145,7 +145,7 @@ func (p *placement) may(pool *Pool, placed []ReplicaRef) bool {
 
 // fixed is what does not depend on the other replicas.
 func (p *placement) fixed(pool *Pool) *rejection {
-	if no, done := p.memo[pool.ID]; done {
+	if no, done := p.memo[pool]; done {
 		return no
 	}
 	no := p.forEver(pool)
@@ -155,113 +155,105 @@ func (p *placement) fixed(pool *Pool) *rejection {
 			no = now
 		}
 	}
-	p.memo[pool.ID] = no
+	p.memo[pool] = no
 	return no
 }
 
 // forEver are the filters that no waiting helps against.
 func (p *placement) forEver(pool *Pool) *rejection {
-	node := p.nodes[pool.home()]
-	if text := mismatch(p.poolIn, pool.labels()); text != "" {
-		return &rejection{reason: ReasonPinnedTopology, text: text}
+	if key, ok := matches(p.poolIn, pool.labels()); !ok {
+		return &rejection{reason: ReasonPinnedTopology, key: key}
 	}
 	if len(p.allowed) > 0 && !slices.Contains(p.allowed, pool.home()) {
-		return &rejection{reason: ReasonNodeNotAllowed, text: fmt.Sprintf("is on node %s, and the volume is allowed on %s only", pool.home(), enumerate(p.allowed))}
+		return &rejection{reason: ReasonNodeNotAllowed}
 	}
-	if text := mismatch(p.nodeIn, node.labels()); text != "" {
-		return &rejection{reason: ReasonNodeTopology, text: "is on node " + pool.home() + ", which " + text}
+	if key, ok := matches(p.nodeIn, p.nodes[pool.home()].labels()); !ok {
+		return &rejection{reason: ReasonNodeTopology, key: key}
 	}
 	if pool.State != nil && pool.State.Capacity <= p.v.Spec.Size {
-		return &rejection{reason: ReasonPoolTooSmall, text: fmt.Sprintf("holds %s, and the volume's size is %s", bytesText(pool.State.Capacity), bytesText(p.v.Spec.Size))}
+		return &rejection{reason: ReasonPoolTooSmall}
 	}
-	if is := pool.Spec != nil && pool.Spec.Encrypted != nil && *pool.Spec.Encrypted; is != p.encrypted {
-		text := "is encrypted, and the volume is not"
-		if p.encrypted {
-			text = "is not encrypted, and the volume is"
-		}
+	if encrypted := pool.Spec != nil && pool.Spec.Encrypted != nil && *pool.Spec.Encrypted; encrypted != p.encrypted {
 		// Servers before 2.8 do not look, and newer ones may be told to prefer only.
-		return &rejection{reason: ReasonEncryption, text: text, doubtful: true}
+		return &rejection{reason: ReasonEncryption, doubtful: true}
 	}
 	return nil
 }
 
-// mismatch says how labels fail to match the inclusions of t: every key must
-// be there, with the value if one is given. Affinity keys must be there, too.
-func mismatch(t *LabelledTopology, labels map[string]string) string {
+// matches says whether labels satisfy the inclusions of t, and if not the key
+// that they fail: every key must be there, with the value if one is given. The
+// keys by which replicas are kept together must be there, too.
+func matches(t *LabelledTopology, labels map[string]string) (failed string, ok bool) {
 	if t == nil {
-		return ""
+		return "", true
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.Inclusion)) {
-		want := t.Inclusion[key]
-		have, ok := labels[key]
-		switch {
-		case !ok && want == "":
-			return fmt.Sprintf("has no label %s, and the volume demands one", key)
-		case !ok:
-			return fmt.Sprintf("has no label %s, and the volume demands %s=%s", key, key, want)
-		case want != "" && have != want:
-			return fmt.Sprintf("has label %s=%s, and the volume demands %s=%s", key, have, key, want)
+	ok = true
+	for key, want := range t.Inclusion {
+		have, there := labels[key]
+		if (!there || want != "" && have != want) && (ok || key < failed) {
+			failed, ok = key, false
 		}
 	}
 	for _, key := range t.AffinityKey {
-		if _, ok := labels[key]; !ok {
-			return fmt.Sprintf("has no label %s, and the volume demands one", key)
+		if _, there := labels[key]; !there && ok {
+			failed, ok = key, false
 		}
 	}
-	return ""
+	return failed, ok
 }
 
 // beside is what depends on where the other replicas are.
 func (p *placement) beside(pool *Pool, placed []ReplicaRef) *rejection {
-	home := pool.home()
-	for _, r := range placed {
-		if r.Node == home {
-			return &rejection{reason: ReasonNoFreeNode, text: fmt.Sprintf("is on node %s, which holds a replica of the volume already", home)}
-		}
+	if taken(pool, placed) {
+		return &rejection{reason: ReasonNoFreeNode}
 	}
-	if !p.spreads {
-		return nil
+	if no := p.nodeSpread.beside(p.nodes[pool.home()].labels(), placed, p.nodeLabels); no != nil {
+		return no
 	}
-	node := p.nodes[home]
-	for _, r := range placed {
-		if no := apart(p.nodeIn, "node "+home, node.labels(), p.nodes[r.Node].labels()); no != nil {
-			return no
-		}
-		if no := apart(p.poolIn, "it", pool.labels(), p.pools[r.Pool].labels()); no != nil {
-			return no
-		}
-	}
-	// Without another replica there is still the demand for the key.
-	for _, t := range []struct {
-		topology *LabelledTopology
-		labels   map[string]string
-	}{{p.nodeIn, node.labels()}, {p.poolIn, pool.labels()}} {
-		if no := apart(t.topology, "it", t.labels, nil); no != nil {
-			return no
-		}
-	}
-	return nil
+	return p.poolSpread.beside(pool.labels(), placed, p.poolLabels)
 }
 
-// apart checks two places against the keys by which replicas are spread, whose
-// values must differ, and those by which they are kept together, whose values
-// must not. Which servers look at this on a +1 is not certain (MS 4.3).
-func apart(t *LabelledTopology, who string, here, there map[string]string) *rejection {
+// taken says whether one of the replicas is on the node of the pool.
+func taken(pool *Pool, placed []ReplicaRef) bool {
+	home := pool.home()
+	return slices.ContainsFunc(placed, func(r ReplicaRef) bool { return r.Node == home })
+}
+
+func (p *placement) nodeLabels(r ReplicaRef) map[string]string { return p.nodes[r.Node].labels() }
+func (p *placement) poolLabels(r ReplicaRef) map[string]string { return p.pools[r.Pool].labels() }
+
+// spread is how where one replica is restricts where another may be: by some
+// labels they must differ, by others they must not. Which servers look at this
+// on a +1 is not certain (MS 4.3).
+type spread struct{ differ, share []string }
+
+func spreadOf(t *LabelledTopology) spread {
 	if t == nil {
-		return nil
+		return spread{}
 	}
-	for _, key := range slices.Sorted(maps.Keys(t.Exclusion)) {
+	return spread{slices.Sorted(maps.Keys(t.Exclusion)), t.AffinityKey}
+}
+
+func (s spread) any() bool { return len(s.differ)+len(s.share) > 0 }
+
+// beside checks the labels of a place against those of the others.
+func (s spread) beside(here map[string]string, placed []ReplicaRef, there func(ReplicaRef) map[string]string) *rejection {
+	for _, key := range s.differ {
 		value, ok := here[key]
 		if !ok {
-			return &rejection{reason: ReasonSpreadTopology, doubtful: true, text: fmt.Sprintf("does not qualify, as %s has no label %s by which the volume's replicas are spread", who, key)}
+			return &rejection{reason: ReasonSpreadTopology, doubtful: true, key: key, absent: true}
 		}
-		if other, taken := there[key]; taken && other == value {
-			return &rejection{reason: ReasonSpreadTopology, doubtful: true, text: fmt.Sprintf("does not qualify, as another replica has %s=%s already and they are to be spread by it", key, value)}
+		for _, r := range placed {
+			if other, used := there(r)[key]; used && other == value {
+				return &rejection{reason: ReasonSpreadTopology, doubtful: true, key: key, value: value}
+			}
 		}
 	}
-	for _, key := range t.AffinityKey {
-		if other, ok := there[key]; ok && other != here[key] {
-			return &rejection{reason: ReasonAffinityKey, doubtful: true, text: fmt.Sprintf("does not qualify, as the other replicas have %s=%s and are to stay together by it", key, other)}
+	for _, key := range s.share {
+		for _, r := range placed {
+			if other, ok := there(r)[key]; ok && other != here[key] {
+				return &rejection{reason: ReasonAffinityKey, doubtful: true, key: key, value: other}
+			}
 		}
 	}
 	return nil
@@ -269,50 +261,47 @@ func apart(t *LabelledTopology, who string, here, there map[string]string) *reje
 
 // forNow are the filters that may let the pool pass later.
 func (p *placement) forNow(pool *Pool) *rejection {
-	home := pool.home()
-	node := p.nodes[home]
+	node := p.nodes[pool.home()]
 	switch {
 	case node.status() != StatusOnline:
-		return &rejection{reason: ReasonNodeNotOnline, passing: true, text: fmt.Sprintf("is on node %s, which is %s", home, node.status())}
+		return &rejection{reason: ReasonNodeNotOnline, passing: true}
 	case node.cordoned():
-		return &rejection{reason: ReasonNodeCordoned, passing: true, text: fmt.Sprintf("is on node %s, which is cordoned (%s)", home, enumerate(node.owners()))}
-	case pool.State == nil:
-		return &rejection{reason: ReasonPoolNotOnline, passing: true, text: "has no state: it is not imported"}
+		return &rejection{reason: ReasonNodeCordoned, passing: true}
 	case pool.status() == StatusUnknown || pool.status() == StatusFaulted:
-		return &rejection{reason: ReasonPoolNotOnline, passing: true, text: fmt.Sprintf("is %s", pool.status())}
+		return &rejection{reason: ReasonPoolNotOnline, passing: true}
 	case pool.cordoned():
-		return &rejection{reason: ReasonPoolCordoned, passing: true, text: "is cordoned against new replicas"}
+		return &rejection{reason: ReasonPoolCordoned, passing: true}
 	}
 	s := pool.State
-	free := s.Capacity - s.Used
 	need := p.free
 	if p.thin {
 		need = max(need, thinWatermark)
 	}
-	if free <= need {
-		return &rejection{reason: ReasonPoolFull, passing: true, text: fmt.Sprintf("has %s free, and more than %s are needed", bytesText(free), bytesText(need))}
+	if free := s.Capacity - max(s.Used, 0); free <= need {
+		return &rejection{reason: ReasonPoolFull, passing: true, need: need}
 	}
 	committed := s.Used
 	if s.Committed != nil {
 		committed = *s.Committed
 	}
 	if p.thin && !lessProduct(add(p.v.Spec.Size, committed), 100, s.Capacity, overcommitPercent) {
-		return &rejection{reason: ReasonPoolOvercommit, passing: true, text: fmt.Sprintf("has promised %s of its %s, and the server stops at %d%%", bytesText(committed), bytesText(s.Capacity), overcommitPercent)}
+		return &rejection{reason: ReasonPoolOvercommit, passing: true, need: committed}
 	}
 	return nil
 }
 
 // overfull is the rule of ours: Online pools only, with room left at the end.
+// The pool has a state.
 func (p *placement) overfull(pool *Pool, maxUsedPercent int) *rejection {
 	s := pool.State
 	if s.Status != StatusOnline {
-		return &rejection{reason: ReasonPoolNotOnline, passing: true, text: fmt.Sprintf("is %s, not Online", pool.status())}
+		return &rejection{reason: ReasonPoolNotOnline, passing: true}
 	}
 	if maxUsedPercent <= 0 || maxUsedPercent > 100 {
 		maxUsedPercent = 100
 	}
 	if lessProduct(s.Capacity, int64(maxUsedPercent), add(s.Used, p.kept), 100) {
-		return &rejection{reason: ReasonPoolUsedPercent, passing: true, text: fmt.Sprintf("has %s of %s used, and %s more would exceed %d%%", bytesText(s.Used), bytesText(s.Capacity), bytesText(p.kept), maxUsedPercent)}
+		return &rejection{reason: ReasonPoolUsedPercent, passing: true, limit: maxUsedPercent}
 	}
 	return nil
 }
@@ -332,18 +321,4 @@ func lessProduct(a, x, b, y int64) bool {
 	ah, al := bits.Mul64(uint64(max(a, 0)), uint64(max(x, 0)))
 	bh, bl := bits.Mul64(uint64(max(b, 0)), uint64(max(y, 0)))
 	return ah < bh || ah == bh && al < bl
-}
-
-// bytesText is n for a sentence.
-func bytesText(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
-	f, u := float64(n), 0
-	for f >= 1024 && u < len(units)-1 {
-		f /= 1024
-		u++
-	}
-	if f == float64(int64(f)) {
-		return fmt.Sprintf("%.0f %s", f, units[u])
-	}
-	return fmt.Sprintf("%.1f %s", f, units[u])
 }

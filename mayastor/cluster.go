@@ -9,25 +9,30 @@ import (
 	"strings"
 )
 
-// cluster is pools and nodes by name.
+// cluster is pools and nodes by name. It points into the slices it is made of
+// and changes nothing in them.
 type cluster struct {
-	sorted []Pool // by id
+	sorted []*Pool // by id
 	pools  map[string]*Pool
 	nodes  map[string]*Node
 }
 
 func clusterOf(pools []Pool, nodes []Node) cluster {
 	c := cluster{
-		sorted: slices.Clone(pools),
+		sorted: make([]*Pool, len(pools)),
 		pools:  make(map[string]*Pool, len(pools)),
 		nodes:  make(map[string]*Node, len(nodes)),
 	}
-	slices.SortStableFunc(c.sorted, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
-	for i := range c.sorted {
-		c.pools[c.sorted[i].ID] = &c.sorted[i]
+	for i := range pools {
+		c.sorted[i] = &pools[i]
+		c.pools[pools[i].ID] = &pools[i]
 	}
 	for i := range nodes {
 		c.nodes[nodes[i].ID] = &nodes[i]
+	}
+	byID := func(a, b *Pool) int { return cmp.Compare(a.ID, b.ID) }
+	if !slices.IsSortedFunc(c.sorted, byID) {
+		slices.SortStableFunc(c.sorted, byID)
 	}
 	return c
 }
@@ -150,9 +155,9 @@ func (c cluster) unrest(v Volume) []Refusal {
 	if len(versions) > 1 {
 		no.add(ReasonMixedVersions, "the nodes run different versions of the io-engine (%s), as in an upgrade; wait until all run the same", enumerate(slices.Sorted(maps.Keys(versions))))
 	}
-	for i := range c.sorted {
-		if c.sorted[i].draining() {
-			no.add(ReasonPoolDraining, "pool %s is being drained, and nothing is moved meanwhile; wait until it is done", c.sorted[i].ID)
+	for _, pool := range c.sorted {
+		if pool.draining() {
+			no.add(ReasonPoolDraining, "pool %s is being drained, and nothing is moved meanwhile; wait until it is done", pool.ID)
 		}
 	}
 	homes, places := map[string]bool{}, map[string]bool{}

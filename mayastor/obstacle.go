@@ -8,7 +8,7 @@ import (
 
 // obstacles explains why no walk was found.
 func (w *walk) obstacles() []Refusal {
-	if _, ok := w.search(w.ask.AllowReduced, true); ok {
+	if w.search(w.ask.AllowReduced, true) {
 		return w.unsteered()
 	}
 	all := w.start.all()
@@ -17,7 +17,7 @@ func (w *walk) obstacles() []Refusal {
 	}
 	var no refusals
 	moved := len(w.start.left) - w.fewest
-	no.add(ReasonTooFewNodes, "%s to be moved, but target pools are found for %d in whatever order; each needs a node with no other replica of the volume; add target pools on other nodes",
+	no.add(ReasonTooFewNodes, "%s to be moved, but in whatever order places are found for %d only; each needs a target pool on a node with no other replica of the volume; add target pools on other nodes",
 		count(len(w.start.left), "replica is", "replicas are"), moved)
 	// What is merely taken by a replica that can move is no obstacle of its own.
 	for _, r := range w.unusable(w.start.there) {
@@ -35,7 +35,7 @@ func (w *walk) unsteered() []Refusal {
 	for _, victim := range w.start.left {
 		all := w.start.all()
 		if landing := w.landing(all); len(landing) > 0 {
-			all = w.start.with(landing[0]).all()
+			all = w.start.with(landing[0].ref).all()
 		}
 		if s, rival := w.removal.steer(victim, all); s == astray {
 			no.add(ReasonRemovalAmbiguous, "Mayastor cannot be made to give up the replica on pool %s and no other: %s", victim.Pool, w.removal.rivalry(victim, rival, all))
@@ -63,7 +63,7 @@ func (w *walk) unusable(beside []ReplicaRef) []Refusal {
 		if g := groups[no.reason]; g != nil {
 			g.more = append(g.more, id)
 		} else {
-			groups[no.reason] = &group{first: id, text: no.text}
+			groups[no.reason] = &group{first: id, text: w.obstacleText(id, no)}
 		}
 	}
 	var no refusals
@@ -85,12 +85,19 @@ func (w *walk) unusable(beside []ReplicaRef) []Refusal {
 func (w *walk) obstacle(id string, beside []ReplicaRef) *rejection {
 	pool := w.pools[id]
 	if pool == nil {
-		return &rejection{reason: ReasonPoolUnknown, text: "is not known to Mayastor"}
+		return &rejection{reason: ReasonPoolUnknown}
 	}
 	if no := w.reject(pool, beside); no != nil {
 		return no
 	}
 	return w.overfull(pool, w.ask.MaxUsedPercent)
+}
+
+func (w *walk) obstacleText(id string, no *rejection) string {
+	if no.reason == ReasonPoolUnknown {
+		return "is not known to Mayastor"
+	}
+	return w.describe(w.pools[id], no)
 }
 
 // landingReasons in the order in which they are told: what could be mended
@@ -142,7 +149,7 @@ func (w *walk) freeNode() string {
 	case w.ask.AllowReduced:
 		return add
 	}
-	if _, ok := w.search(true, false); ok {
+	if w.search(true, false) {
 		return add + ", or set allowReducedRedundancy to give one copy up before the new one is there"
 	}
 	return add

@@ -91,29 +91,41 @@ type removal struct {
 	cluster
 	v      Volume
 	modern bool // 2.9 or newer
-	// topologies of the volume, nil if it has none.
+	// topologies of the volume, inclusions only; nil if it has none.
 	pool, node *LabelledTopology
+	spread     []string // labels of nodes by which it is spread
+	// alone holds what of a rank depends on the place only, by pool.
+	alone map[string]rank
 }
 
-func removalOf(v Volume, nodes []Node, pools []Pool, capability Capability) removal {
+func removalOf(v Volume, nodes []Node, pools []Pool, capability Capability) *removal {
 	return removalIn(v, clusterOf(pools, nodes), capability)
 }
 
-func removalIn(v Volume, c cluster, capability Capability) removal {
-	r := removal{cluster: c, v: v, modern: capability.Removal || capability.PoolCordon}
+func removalIn(v Volume, c cluster, capability Capability) *removal {
+	r := &removal{cluster: c, v: v, modern: capability.Removal || capability.PoolCordon, alone: map[string]rank{}}
 	if t := v.Spec.Topology; t != nil {
 		if t.Pool != nil {
-			r.pool = t.Pool.Labelled
+			r.pool = inclusions(t.Pool.Labelled)
 		}
 		if t.Node != nil {
-			r.node = t.Node.Labelled
+			r.node = inclusions(t.Node.Labelled)
+			r.spread = spreadOf(t.Node.Labelled).differ
 		}
 	}
 	return r
 }
 
+// inclusions is t without what decides about placement only.
+func inclusions(t *LabelledTopology) *LabelledTopology {
+	if t == nil {
+		return nil
+	}
+	return &LabelledTopology{Inclusion: t.Inclusion}
+}
+
 // ranks of the replicas that the volume has, first to go first.
-func (r removal) ranks() []rank {
+func (r *removal) ranks() []rank {
 	refs := make([]ReplicaRef, 0, len(r.v.State.Replicas))
 	for _, id := range slices.Sorted(maps.Keys(r.v.State.Replicas)) {
 		t := r.v.State.Replicas[id]
@@ -129,47 +141,58 @@ func (r removal) ranks() []rank {
 }
 
 // rank of a replica in sync among others, with one more node cordoned.
-func (r removal) rank(ref ReplicaRef, all []ReplicaRef, cordon string) rank {
+func (r *removal) rank(ref ReplicaRef, all []ReplicaRef, cordon string) rank {
+	k, known := r.alone[ref.Pool]
+	if !known || k.ref != ref {
+		k = r.place(ref)
+		r.alone[ref.Pool] = k
+	}
+	if !r.modern {
+		return k
+	}
+	if ref.Node == cordon {
+		k.keys[byCordon] = 0
+	}
+	for _, key := range r.spread {
+		mine := r.nodes[ref.Node].labels()[key]
+		for _, other := range all {
+			if other != ref && r.nodes[other.Node].labels()[key] == mine {
+				k.keys[byClashes]--
+			}
+		}
+	}
+	return k
+}
+
+// place ranks a replica in sync by where it is alone.
+func (r *removal) place(ref ReplicaRef) rank {
 	k := rank{ref: ref}
 	k.keys[byHealth], k.keys[byUse], k.keys[byChild], k.keys[byProgress] = 1, 1, 4, math.MaxInt
 	if ref.Node == r.targetNode() {
 		k.keys[byLocality] = 1
 	}
+	if child, used := r.child(ref.UUID); used {
+		// What decides is whether the replica is shared, and its address says so.
+		k.vague = strings.HasPrefix(child.URI, "bdev:") != (k.keys[byLocality] == 1)
+	}
 	if !r.modern {
 		return k
 	}
 	node := r.nodes[ref.Node]
-	if mismatch(inclusions(r.node), node.labels()) == "" {
+	if _, ok := matches(r.node, node.labels()); ok {
 		k.keys[byNode] = 1
 	}
-	if mismatch(inclusions(r.pool), r.pools[ref.Pool].labels()) == "" {
+	if _, ok := matches(r.pool, r.pools[ref.Pool].labels()); ok {
 		k.keys[byPool] = 1
 	}
-	if r.node != nil {
-		for key := range r.node.Exclusion {
-			for _, other := range all {
-				if other != ref && r.nodes[other.Node].labels()[key] == node.labels()[key] {
-					k.keys[byClashes]--
-				}
-			}
-		}
-	}
-	if !node.cordoned() && ref.Node != cordon {
+	if !node.cordoned() {
 		k.keys[byCordon] = 1
 	}
 	return k
 }
 
-// inclusions is t without what decides about placement only.
-func inclusions(t *LabelledTopology) *LabelledTopology {
-	if t == nil {
-		return nil
-	}
-	return &LabelledTopology{Inclusion: t.Inclusion}
-}
-
 // targetNode is where the nexus is or should be.
-func (r removal) targetNode() string {
+func (r *removal) targetNode() string {
 	switch {
 	case r.v.State.Target != nil:
 		return r.v.State.Target.Node
@@ -180,9 +203,8 @@ func (r removal) targetNode() string {
 }
 
 // look fills in what a reading says of a replica that is there.
-func (r removal) look(k *rank) {
+func (r *removal) look(k *rank) {
 	t := r.v.State.Replicas[k.ref.UUID]
-	child, used := r.child(k.ref.UUID)
 	// The persisted record of health is not shown; a child that is Online and
 	// not being rebuilt is healthy in it, and nothing else is (MS 4.5, 4.6).
 	if t.ChildStatus != StatusOnline || t.RebuildProgress != nil {
@@ -193,13 +215,8 @@ func (r removal) look(k *rank) {
 	if t.RebuildProgress != nil {
 		k.keys[byProgress] = *t.RebuildProgress
 	}
-	if !used {
+	if _, used := r.child(k.ref.UUID); !used {
 		k.keys[byUse] = 0
-	}
-	if used {
-		// What decides is whether the replica is shared, and its address says so.
-		local := strings.HasPrefix(child.URI, "bdev:")
-		k.vague = local != (k.keys[byLocality] == 1)
 	}
 	if !r.modern {
 		// The quirk of the old order: children go before what is no child, and a
@@ -213,7 +230,7 @@ func (r removal) look(k *rank) {
 }
 
 // child of the nexus behind a replica.
-func (r removal) child(uuid string) (Child, bool) {
+func (r *removal) child(uuid string) (Child, bool) {
 	if r.v.State.Target == nil {
 		return Child{}, false
 	}
@@ -238,7 +255,7 @@ const (
 
 // steer judges a -1 once all are in sync. When it is astray, it names the
 // replica that is in the way.
-func (r removal) steer(victim ReplicaRef, all []ReplicaRef) (steering, ReplicaRef) {
+func (r *removal) steer(victim ReplicaRef, all []ReplicaRef) (steering, ReplicaRef) {
 	if _, ok := r.first(victim, all, ""); ok {
 		return byItself, ReplicaRef{}
 	}
@@ -251,29 +268,20 @@ func (r removal) steer(victim ReplicaRef, all []ReplicaRef) (steering, ReplicaRe
 
 // first says whether victim is strictly first of all with one more node
 // cordoned, or else who is not certainly behind it.
-func (r removal) first(victim ReplicaRef, all []ReplicaRef, cordon string) (ReplicaRef, bool) {
-	k := r.settled(victim, all, cordon)
+func (r *removal) first(victim ReplicaRef, all []ReplicaRef, cordon string) (ReplicaRef, bool) {
+	k := r.rank(victim, all, cordon)
 	for _, other := range all {
-		if other != victim && !k.before(r.settled(other, all, cordon)) {
+		if other != victim && !k.before(r.rank(other, all, cordon)) {
 			return other, false
 		}
 	}
 	return ReplicaRef{}, true
 }
 
-// settled is rank for a replica that is in sync, be it there or still to come.
-func (r removal) settled(ref ReplicaRef, all []ReplicaRef, cordon string) rank {
-	k := r.rank(ref, all, cordon)
-	if child, used := r.child(ref.UUID); used {
-		k.vague = strings.HasPrefix(child.URI, "bdev:") != (k.keys[byLocality] == 1)
-	}
-	return k
-}
-
 // rivalry says why other goes as early as victim, or earlier, although the
 // victim's node is cordoned.
-func (r removal) rivalry(victim, other ReplicaRef, all []ReplicaRef) string {
-	a, b := r.settled(victim, all, victim.Node), r.settled(other, all, victim.Node)
+func (r *removal) rivalry(victim, other ReplicaRef, all []ReplicaRef) string {
+	a, b := r.rank(victim, all, victim.Node), r.rank(other, all, victim.Node)
 	where := fmt.Sprintf("the replica on pool %s", other.Pool)
 	for k := range keyCount {
 		if a.keys[k] == b.keys[k] || k > byCordon {
@@ -281,9 +289,13 @@ func (r removal) rivalry(victim, other ReplicaRef, all []ReplicaRef) string {
 		}
 		switch k {
 		case byNode:
-			return fmt.Sprintf("%s goes first, as node %s %s", where, other.Node, mismatch(inclusions(r.node), r.nodes[other.Node].labels()))
+			labels := r.nodes[other.Node].labels()
+			key, _ := matches(r.node, labels)
+			return fmt.Sprintf("%s goes first, as its node %s %s", where, other.Node, demanded(r.node, key, labels))
 		case byPool:
-			return fmt.Sprintf("%s goes first, as the pool %s", where, mismatch(inclusions(r.pool), r.pools[other.Pool].labels()))
+			labels := r.pools[other.Pool].labels()
+			key, _ := matches(r.pool, labels)
+			return fmt.Sprintf("%s goes first, as its pool %s", where, demanded(r.pool, key, labels))
 		case byClashes:
 			return fmt.Sprintf("%s goes first, as its node %s clashes with others by the labels that spread the volume", where, other.Node)
 		}
@@ -299,7 +311,7 @@ func (r removal) rivalry(victim, other ReplicaRef, all []ReplicaRef) string {
 
 // preference orders victims: the one local to the target last (MS 5.4.8), so
 // that reads stay local for as long as they can.
-func (r removal) preference(a, b ReplicaRef) int {
+func (r *removal) preference(a, b ReplicaRef) int {
 	local := func(ref ReplicaRef) int {
 		if ref.Node == r.targetNode() {
 			return 1

@@ -95,6 +95,7 @@ func Route(v Volume, pools []Pool, nodes []Node, ask Ask, capability Capability)
 	if len(ask.Targets) == 0 {
 		return nil, no
 	}
+	w.survey()
 	steps, ok := w.find()
 	if !ok {
 		no = append(no, w.obstacles()...)
@@ -112,7 +113,7 @@ func (r ReplicaRef) nowhere() bool { return r.Node == "" || r.Pool == "" }
 func (w *walk) unasked() []Refusal {
 	var no refusals
 	v := w.v
-	if !w.capability.PoolCordon && !w.capability.Removal {
+	if !w.steerable() {
 		no.add(ReasonUnsupportedVersion, "which replica a removal takes cannot be steered: %s", w.capability.Source)
 	}
 	if len(w.ask.Targets) == 0 {

@@ -2,7 +2,6 @@ package mayastor
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -16,27 +15,36 @@ import (
 // is in it only if the rest can be walked from there.
 type walk struct {
 	*placement
-	removal    removal
+	removal    *removal
 	ask        Ask
 	capability Capability
 	targets    map[string]bool
 	// usable are the target pools that qualify whatever the other replicas do.
-	usable []*Pool
+	usable []place
 	start  position
 
 	// reduce allows RemoveFirst; blind takes every removal for steerable, to
 	// find out what is in the way.
 	reduce, blind bool
-	// failed are positions from which there is no way.
-	failed map[string]bool
-	budget int
+	// walkable says of each position looked at whether the rest can be walked.
+	walkable map[string]bool
+	budget   int
 	// fewest replicas left to move in any position reached, to explain.
 	fewest int
 }
 
-// maxPositions bounds the search. The positions that matter are few: pools
-// that make no difference are looked at once.
+// maxPositions bounds the search. The positions that matter are few: pools that
+// make no difference are looked at once.
 const maxPositions = 4000
+
+// place is a pool to land on. Places of one kind make no difference to the rest
+// of a walk: each takes one node of many, and only being local to the target,
+// and labels by which replicas are spread or kept together, tell them apart.
+type place struct {
+	*Pool
+	ref  ReplicaRef // of the replica to come
+	kind string
+}
 
 // position is one moment between two steps.
 type position struct {
@@ -50,7 +58,7 @@ func (p position) all() []ReplicaRef { return slices.Concat(p.there, p.left) }
 
 // key of the position for one walk.
 func (p position) key() string {
-	var names []string
+	names := make([]string, 0, len(p.left)+len(p.there))
 	for _, r := range p.left {
 		names = append(names, r.UUID)
 	}
@@ -69,23 +77,15 @@ func (p position) without(victim ReplicaRef) position {
 	}
 }
 
-// with is the position when a new replica is on the pool and in sync.
-func (p position) with(pool *Pool) position {
-	return position{left: p.left, there: append(slices.Clone(p.there), landed(pool))}
+// with is the position when a new replica is there and in sync.
+func (p position) with(r ReplicaRef) position {
+	return position{left: p.left, there: append(slices.Clip(p.there), r)}
 }
 
-// landed is a replica that does not exist yet.
-func landed(pool *Pool) ReplicaRef { return ReplicaRef{Pool: pool.ID, Node: pool.home()} }
-
-func walkOf(p *placement, r removal, ask Ask, capability Capability) *walk {
-	w := &walk{placement: p, removal: r, ask: ask, capability: capability, targets: map[string]bool{}}
+func walkOf(p *placement, r *removal, ask Ask, capability Capability) *walk {
+	w := &walk{placement: p, removal: r, ask: ask, capability: capability, targets: make(map[string]bool, len(ask.Targets))}
 	for _, id := range ask.Targets {
 		w.targets[id] = true
-	}
-	for _, id := range slices.Sorted(maps.Keys(w.targets)) {
-		if pool := p.pools[id]; pool != nil && p.fixed(pool) == nil && p.overfull(pool, ask.MaxUsedPercent) == nil {
-			w.usable = append(w.usable, pool)
-		}
 	}
 	for _, ref := range p.placed() {
 		if w.targets[ref.Pool] {
@@ -98,6 +98,37 @@ func walkOf(p *placement, r removal, ask Ask, capability Capability) *walk {
 	return w
 }
 
+// survey finds the usable pools.
+func (w *walk) survey() {
+	for _, pool := range w.sorted {
+		if w.targets[pool.ID] && w.fixed(pool) == nil && w.overfull(pool, w.ask.MaxUsedPercent) == nil {
+			w.usable = append(w.usable, place{pool, ReplicaRef{Pool: pool.ID, Node: pool.home()}, w.kind(pool)})
+		}
+	}
+}
+
+// kind of a place on the pool.
+func (w *walk) kind(pool *Pool) string {
+	local := ""
+	if pool.home() == w.removal.targetNode() {
+		local = "local"
+	}
+	if !w.nodeSpread.any() && !w.poolSpread.any() {
+		return local
+	}
+	var b strings.Builder
+	b.WriteString(local)
+	for _, t := range []struct {
+		spread
+		labels map[string]string
+	}{{w.nodeSpread, w.nodes[pool.home()].labels()}, {w.poolSpread, pool.labels()}} {
+		for _, key := range slices.Concat(t.differ, t.share) {
+			b.WriteString("\x00" + t.labels[key])
+		}
+	}
+	return b.String()
+}
+
 // arrived says whether every wanted replica is on a target pool.
 func (w *walk) arrived() bool {
 	return len(w.start.left) == 0 && len(w.start.there) > 0 && len(w.start.there) == w.v.Spec.NumReplicas
@@ -106,72 +137,73 @@ func (w *walk) arrived() bool {
 // find returns the steps of the whole move. A way that never lowers the number
 // of copies goes before one that does.
 func (w *walk) find() ([]Step, bool) {
-	if steps, ok := w.search(false, false); ok {
-		return steps, true
-	}
-	if !w.ask.AllowReduced {
+	if !w.search(false, false) && !(w.ask.AllowReduced && w.search(true, false)) {
 		return nil, false
 	}
-	return w.search(true, false)
+	var steps []Step
+	for p := w.start; len(p.left) > 0; {
+		s, next := w.step(p)
+		if len(s.Landing) == 0 {
+			return nil, false
+		}
+		steps = append(steps, s)
+		p = next
+	}
+	return steps, true
 }
 
-func (w *walk) search(reduce, blind bool) ([]Step, bool) {
+// search says whether the whole move can be walked.
+func (w *walk) search(reduce, blind bool) bool {
 	w.reduce, w.blind = reduce, blind
-	w.failed, w.budget, w.fewest = map[string]bool{}, maxPositions, len(w.start.left)
+	w.walkable, w.budget, w.fewest = map[string]bool{}, maxPositions, len(w.start.left)
 	return w.from(w.start)
 }
 
-// from returns the steps that are left from a position.
-func (w *walk) from(p position) ([]Step, bool) {
+// from says whether the rest can be walked from a position.
+func (w *walk) from(p position) bool {
 	w.fewest = min(w.fewest, len(p.left))
 	if len(p.left) == 0 {
-		return nil, true
+		return true
 	}
 	key := p.key()
-	if w.failed[key] || w.budget == 0 {
-		return nil, false
+	if ok, known := w.walkable[key]; known {
+		return ok
+	}
+	if w.budget == 0 {
+		return false
 	}
 	w.budget--
-	for _, victim := range p.left {
-		if s, rest, ok := w.step(p, victim); ok {
-			return append([]Step{s}, rest...), true
+	kind, places := w.moves(p)
+	ok := slices.ContainsFunc(p.left, func(victim ReplicaRef) bool {
+		for range w.outcomes(p, kind, victim, places) {
+			return true
 		}
-	}
-	w.failed[key] = true
-	return nil, false
-}
-
-// step moves one replica, if the rest can be walked then.
-func (w *walk) step(p position, victim ReplicaRef) (Step, []Step, bool) {
-	if landing := w.landing(p.all()); len(landing) > 0 {
-		return w.addFirst(p, victim, landing)
-	}
-	if w.reduce && w.mayReduce(p) {
-		return w.removeFirst(p, victim)
-	}
-	return Step{}, nil, false
-}
-
-// landing are the usable pools beside the replicas that are there.
-func (w *walk) landing(all []ReplicaRef) []*Pool {
-	var pools []*Pool
-	for _, pool := range w.usable {
-		if w.beside(pool, all) == nil {
-			pools = append(pools, pool)
-		}
-	}
-	return pools
-}
-
-// addFirst is +1, wait for sync, -1.
-func (w *walk) addFirst(p position, victim ReplicaRef, landing []*Pool) (Step, []Step, bool) {
-	s := Step{Kind: AddFirst, Victim: victim}
-	rest, ok := w.choose(&s, landing, func(pool *Pool) (steering, position) {
-		next := p.with(pool)
-		return w.steering(victim, next.all()), next.without(victim)
+		return false
 	})
-	s.Cordon = w.hazards(p.all(), s.Landing)
-	return s, rest, ok
+	w.walkable[key] = ok
+	return ok
+}
+
+// moves says how a replica can be moved in a position, whichever it is, and for
+// AddFirst the places the new one may take. No kind works if the second result
+// is empty and RemoveFirst is not the first.
+func (w *walk) moves(p position) (StepKind, []place) {
+	places := w.landing(p.all())
+	if len(places) == 0 && w.reduce && w.mayReduce(p) {
+		return RemoveFirst, nil
+	}
+	return AddFirst, places
+}
+
+// landing are the usable places beside the replicas that are there.
+func (w *walk) landing(all []ReplicaRef) []place {
+	places := make([]place, 0, len(w.usable))
+	for _, u := range w.usable {
+		if !taken(u.Pool, all) && w.beside(u.Pool, all) == nil {
+			places = append(places, u)
+		}
+	}
+	return places
 }
 
 // mayReduce says whether a copy may be given up first: two others stay, and it
@@ -194,89 +226,100 @@ func (w *walk) mayReduce(p position) bool {
 	return true
 }
 
-// removeFirst is -1, then +1 on what became free.
-func (w *walk) removeFirst(p position, victim ReplicaRef) (Step, []Step, bool) {
-	s := Step{Kind: RemoveFirst, Victim: victim}
-	steer := w.steering(victim, p.all())
-	after := p.without(victim)
-	rest, ok := w.choose(&s, w.landing(after.all()), func(pool *Pool) (steering, position) {
-		return steer, after.with(pool)
-	})
-	s.Cordon = w.hazards(after.all(), s.Landing)
-	return s, rest, ok
+// outcome is what comes of moving a victim to places of one kind.
+type outcome struct {
+	places []place
+	steer  steering
+	next   position // with the new replica on the first of the places
 }
 
-// choose puts into s the pools of landing from which the rest can be walked,
-// and returns that rest from the first of them. Pools that are alike in all
-// that matters to the rest are tried once.
-func (w *walk) choose(s *Step, landing []*Pool, outcome func(*Pool) (steering, position)) ([]Step, bool) {
-	type verdict struct {
-		ok    bool
-		steps []Step
-	}
-	tried := map[string]verdict{}
-	var rest []Step
-	for _, pool := range landing {
-		steer, next := outcome(pool)
-		if steer == astray {
-			continue
+// outcomes yields those from which the rest can be walked, kind by kind.
+func (w *walk) outcomes(p position, kind StepKind, victim ReplicaRef, places []place) func(yield func(outcome) bool) {
+	return func(yield func(outcome) bool) {
+		rest := p.without(victim)
+		if kind == RemoveFirst {
+			if w.steering(victim, p.all()) == astray {
+				return
+			}
+			places = w.landing(rest.all())
 		}
-		kind := w.kind(pool)
-		t, seen := tried[kind]
-		if !seen {
-			t.steps, t.ok = w.from(next)
-			tried[kind] = t
-		}
-		if !t.ok {
-			continue
-		}
-		if len(s.Landing) == 0 {
-			rest = t.steps
-		}
-		s.Landing = append(s.Landing, pool.ID)
-		if steer == byOurCordon {
-			s.CordonNode = s.Victim.Node
+		for _, alike := range byKind(places) {
+			ref := alike[0].ref
+			o := outcome{places: alike, next: rest.with(ref)}
+			if kind == RemoveFirst {
+				o.steer = w.steering(victim, p.all())
+			} else {
+				o.steer = w.steering(victim, p.with(ref).all())
+			}
+			if o.steer != astray && w.from(o.next) && !yield(o) {
+				return
+			}
 		}
 	}
-	return rest, len(s.Landing) > 0
+}
+
+// byKind groups places, in the order of the first of each kind.
+func byKind(places []place) [][]place {
+	var groups [][]place
+	index := map[string]int{}
+	for _, p := range places {
+		i, ok := index[p.kind]
+		if !ok {
+			i = len(groups)
+			index[p.kind] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], p)
+	}
+	return groups
+}
+
+// step is the next one from a position, and where it leads if the new replica
+// lands on the first pool of its Landing. The Landing is empty if the rest
+// cannot be walked.
+func (w *walk) step(p position) (Step, position) {
+	kind, places := w.moves(p)
+	for _, victim := range p.left {
+		s := Step{Kind: kind, Victim: victim}
+		var next position
+		for o := range w.outcomes(p, kind, victim, places) {
+			// Places come in the order of their pools, within a kind and the first
+			// of each kind.
+			if len(s.Landing) == 0 {
+				next = o.next
+			}
+			for _, u := range o.places {
+				s.Landing = append(s.Landing, u.ID)
+			}
+			if o.steer == byOurCordon {
+				s.CordonNode = victim.Node
+			}
+		}
+		if len(s.Landing) > 0 {
+			slices.Sort(s.Landing)
+			all := p.all()
+			if kind == RemoveFirst {
+				all = p.without(victim).all()
+			}
+			s.Cordon = w.hazards(all, s.Landing)
+			return s, next
+		}
+	}
+	return Step{}, position{}
 }
 
 // steering of a -1 that leaves the victim's rivals in place.
 func (w *walk) steering(victim ReplicaRef, all []ReplicaRef) steering {
 	s, _ := w.removal.steer(victim, all)
-	if w.blind {
+	// A server that cannot be steered at all is a refusal of its own.
+	if w.blind || !w.steerable() {
 		s = cmp.Or(s, byItself)
 	}
 	return s
 }
 
-// kind is the same for pools that make no difference to the rest of a walk:
-// each takes one node of many, and only labels by which replicas are spread and
-// being local to the target tell them apart.
-func (w *walk) kind(pool *Pool) string {
-	var b strings.Builder
-	if pool.home() == w.removal.targetNode() {
-		b.WriteString("local")
-	}
-	if !w.spreads {
-		return b.String()
-	}
-	for _, t := range []struct {
-		topology *LabelledTopology
-		labels   map[string]string
-	}{{w.nodeIn, w.nodes[pool.home()].labels()}, {w.poolIn, pool.labels()}} {
-		if t.topology == nil {
-			continue
-		}
-		for _, key := range slices.Sorted(maps.Keys(t.topology.Exclusion)) {
-			b.WriteString("\x00" + t.labels[key])
-		}
-		for _, key := range t.topology.AffinityKey {
-			b.WriteString("\x00" + t.labels[key])
-		}
-	}
-	return b.String()
-}
+// steerable says whether a node cordon steers removals.
+func (w *walk) steerable() bool { return w.capability.Removal || w.capability.PoolCordon }
 
 // hazards are the pools the server might choose and must not. Without pool
 // cordons there is no keeping them out, only looking afterwards (MS 5.2).
@@ -285,9 +328,8 @@ func (w *walk) hazards(all []ReplicaRef, landing []string) []string {
 		return nil
 	}
 	var ids []string
-	for i := range w.sorted {
-		pool := &w.sorted[i]
-		if !slices.Contains(landing, pool.ID) && w.may(pool, all) {
+	for _, pool := range w.sorted {
+		if _, wanted := slices.BinarySearch(landing, pool.ID); !wanted && !taken(pool, all) && w.may(pool, all) {
 			ids = append(ids, pool.ID)
 		}
 	}
