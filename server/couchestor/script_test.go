@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/billyronks/couchestor/test/simulator"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"couchestor": main})
+}
+
+// TestScript runs the scripts of testdata/script against the program itself.
+// Besides the usual verbs there are:
+//
+//	ports NAME...             sets each variable to a free address 127.0.0.1:port
+//	mayastor                  starts a control plane with one volume of one replica
+//	                          on pool sata-1 and sets $MAYASTOR and $VOLUME; the
+//	                          script fails if anything but a read reaches it
+//	prometheus IOPS           starts a Prometheus that knows that volume, or none
+//	                          where IOPS is "none", and sets $PROMETHEUS
+//	until STATUS URL          asks until the answer has that status
+//	call STATUS METHOD URL [FILE] [HEADER...]
+//	                          asks once; variables in FILE are replaced. The body of
+//	                          the answer is stdout, its header is stderr
+//	hold N URL                begins N requests and leaves them unfinished
+//	terminate                 sends SIGTERM to what runs in the background
+//	json                      prints stdout again as indented JSON
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup: func(env *testscript.Env) error {
+			// Nothing of the tester's own surroundings.
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("NO_PROXY", "*")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ports":      ports,
+			"mayastor":   startMayastor,
+			"prometheus": startPrometheus,
+			"until":      until,
+			"call":       call,
+			"hold":       hold,
+			"terminate":  terminate,
+			"json":       indent,
+		},
+	})
+}
+
+func usage(ts *testscript.TestScript, ok bool, text string) {
+	if !ok {
+		ts.Fatalf("usage: %s", text)
+	}
+}
+
+func ports(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) > 0, "ports NAME...")
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		// Held until all are known, so that no two are the same.
+		defer l.Close()
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+func startMayastor(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 0, "mayastor")
+	sim := simulator.NewCluster(simulator.Config{Seed: 1}, 3)
+	volume := sim.Published(1<<30, "sata-1")
+	var changes atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			changes.Add(1)
+		}
+		sim.ServeHTTP(w, r)
+	}))
+	ts.Defer(func() {
+		srv.Close()
+		// Invariant 10: the service only reads.
+		if n := changes.Load(); n > 0 {
+			ts.Fatalf("the service sent Mayastor %d requests that are no reads", n)
+		}
+	})
+	ts.Setenv("MAYASTOR", srv.URL)
+	ts.Setenv("VOLUME", volume)
+}
+
+func startPrometheus(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "prometheus IOPS")
+	volume := ts.Getenv("VOLUME")
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		value := args[0]
+		if strings.Contains(r.FormValue("query"), "present_over_time") {
+			value = "100"
+		}
+		result := fmt.Sprintf(`[{"metric":{"pv_name":"pvc-%s"},"value":[%s,%q]}]`, volume, r.FormValue("time"), value)
+		if args[0] == "none" {
+			result = "[]"
+		}
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":%s}}`, result)
+	}))
+	ts.Defer(srv.Close)
+	ts.Setenv("PROMETHEUS", srv.URL)
+}
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2, "until STATUS URL")
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	last := "nothing"
+	for {
+		if resp, err := http.Get(args[1]); err == nil {
+			text, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if last = strconv.Itoa(resp.StatusCode); last == args[0] {
+				_, err = ts.Stdout().Write(text)
+				ts.Check(err)
+				return
+			}
+			last += ": " + string(text)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s did not answer %s in time, its last answer was %s", args[1], args[0], last)
+		}
+	}
+}
+
+func call(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) >= 3, "call STATUS METHOD URL [FILE] [HEADER...]")
+	var body io.Reader
+	if len(args) > 3 {
+		body = strings.NewReader(os.Expand(ts.ReadFile(args[3]), ts.Getenv))
+	}
+	req, err := http.NewRequest(args[1], args[2], body)
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	for _, h := range args[min(4, len(args)):] {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+	ts.Check(resp.Header.Write(ts.Stderr()))
+	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
+		ts.Fatalf("%s answered %s, want %s", args[2], got, args[0])
+	}
+}
+
+// hold opens connections of its own: a request whose body never comes keeps its
+// place until the script ends.
+func hold(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2, "hold N URL")
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	host, path, _ := strings.Cut(strings.TrimPrefix(args[1], "http://"), "/")
+	for range n {
+		conn, err := net.Dial("tcp", host)
+		ts.Check(err)
+		ts.Defer(func() { conn.Close() })
+		// The server says 100 Continue when the handler begins to read the body,
+		// and so has its place.
+		_, err = fmt.Fprintf(conn, "POST /%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", path, host)
+		ts.Check(err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		ts.Check(err)
+		if !strings.Contains(line, "100 Continue") {
+			ts.Fatalf("got %q, want the request to have its place", line)
+		}
+	}
+}
+
+func terminate(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 0, "terminate")
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+func indent(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 0, "json")
+	var b bytes.Buffer
+	ts.Check(json.Indent(&b, []byte(ts.ReadFile("stdout")), "", "  "))
+	_, err := b.WriteTo(ts.Stdout())
+	ts.Check(err)
+}
