@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// limit bounds the whole play, after the build.
+const limit = 120 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// flags are what the caller decides.
+type flags struct {
+	binary  string
+	keep    string
+	verbose bool
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	var f flags
+	set := flag.NewFlagSet("demo", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.StringVar(&f.binary, "binary", "", "the couchestor binary; it is built if this is empty")
+	set.StringVar(&f.keep, "keep", "", "keep logs, journals and samples in this directory")
+	set.BoolVar(&f.verbose, "verbose", false, "also write what service and migrators log, to stderr")
+	if err := set.Parse(args); err != nil {
+		return err
+	}
+	dir, err := workDir(f.keep)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil || f.keep != "" {
+			fmt.Fprintln(stderr, "logs and journals are in", dir)
+			return
+		}
+		err = os.RemoveAll(dir)
+	}()
+	if f.binary == "" {
+		fmt.Fprintln(stderr, "building couchestor ...")
+		if f.binary, err = build(ctx, dir); err != nil {
+			return err
+		}
+	}
+	if f.binary, err = filepath.Abs(f.binary); err != nil {
+		return err
+	}
+
+	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the play did not end within %s", limit))
+	defer cancel()
+	voice := newVoice(stdout)
+	report, err := play(ctx, f, dir, voice, stderr)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, ctx.Err()) {
+			return cause
+		}
+		return err
+	}
+	report.Seconds = float64(time.Since(began).Milliseconds()/100) / 10
+	line, err := json.Marshal(report.figures)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, string(line))
+	if len(report.faults) > 0 {
+		return fmt.Errorf("%d of the checks failed; the table above says which", len(report.faults))
+	}
+	return nil
+}
+
+// workDir returns an empty directory for all files of this run.
+func workDir(keep string) (string, error) {
+	if keep == "" {
+		return os.MkdirTemp("", "couchestor-demo-")
+	}
+	// A directory of its own, so that an earlier run's journals are not met.
+	if err := os.MkdirAll(keep, 0o755); err != nil {
+		return "", fmt.Errorf("--keep: %w", err)
+	}
+	return os.MkdirTemp(keep, time.Now().Format("2006-01-02-150405-"))
+}
