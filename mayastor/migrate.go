@@ -39,6 +39,9 @@ type Migrator struct {
 	Claimed string
 	// Caps bound what may move at once.
 	Caps Caps
+	// Jitter spreads the time until something is tried again; nil takes a
+	// random half to whole of it.
+	Jitter func(time.Duration) time.Duration
 }
 
 // Order is one move as asked for.
@@ -205,7 +208,7 @@ func (r *run) begin(ctx context.Context) (*Result, error) {
 		if r.stopped(ctx) != nil || time.Now().After(deadline) {
 			return r.refused(ctx, Refusal{ReasonUnreachable, fmt.Sprintf("Mayastor could not be read: %v", err)})
 		}
-		if err := r.pause(ctx, jitter(wait)); err != nil {
+		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return nil, err
 		}
 	}

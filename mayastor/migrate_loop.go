@@ -12,8 +12,11 @@ import (
 // answer or refuses.
 const maxBackoff = 30 * time.Second
 
-// jitter spreads d over half to whole of itself.
-func jitter(d time.Duration) time.Duration {
+// jitter spreads what several migrators would try again at once.
+func (m *Migrator) jitter(d time.Duration) time.Duration {
+	if m.Jitter != nil {
+		return m.Jitter(d)
+	}
 	return d/2 + rand.N(d/2+1) //nolint:gosec // spreading retries needs no secrecy
 }
 
@@ -66,7 +69,7 @@ func (r *run) look(ctx context.Context) (view, error) {
 		gone = IsGone(err)
 		r.explain("the volume cannot be read: " + err.Error())
 		r.proof = proof{}
-		if err := r.pause(ctx, jitter(wait)); err != nil {
+		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return view{}, err
 		}
 	}
@@ -113,7 +116,7 @@ func (r *run) act(ctx context.Context, do act, v view) error {
 	}
 	now := time.Now()
 	r.retries++
-	r.retryAt = now.Add(jitter(min(time.Second<<min(r.retries, 5), maxBackoff)))
+	r.retryAt = now.Add(r.jitter(min(time.Second<<min(r.retries, 5), maxBackoff)))
 	r.log.Warn("not done yet; look again", "action", ActionWaiting, "error", err.Error())
 	if r.j.Phase == PhaseIdle && now.Sub(r.j.PhaseSince) > r.AdmitWait {
 		state := Refused

@@ -120,7 +120,7 @@ func (r *run) lift(ctx context.Context) error {
 			return err
 		}
 		r.log.Warn("cordons of an earlier migrator cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
-		if err := r.pause(ctx, jitter(wait)); err != nil {
+		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return err
 		}
 	}
@@ -134,18 +134,10 @@ func (p *placing) sweep(ctx context.Context) error {
 		return retry{err}
 	}
 	for _, n := range nodes {
-		if n.Spec == nil || n.Spec.Cordon == nil {
-			continue
-		}
-		for _, c := range []*CordonLabels{n.Spec.Cordon.Cordoned, n.Spec.Cordon.Draining, n.Spec.Cordon.Drained} {
-			if c == nil {
-				continue
-			}
-			for _, label := range c.CordonLabels {
-				left := NodeLabel{Node: n.ID, Label: label}
-				if strings.HasPrefix(label, LabelPrefix) && !slices.Contains(p.up.Nodes, left) {
-					p.up.Nodes = append(p.up.Nodes, left)
-				}
+		for _, label := range n.cordonLabels() {
+			left := NodeLabel{Node: n.ID, Label: label}
+			if strings.HasPrefix(label, LabelPrefix) && !slices.Contains(p.up.Nodes, left) {
+				p.up.Nodes = append(p.up.Nodes, left)
 			}
 		}
 	}
@@ -227,35 +219,68 @@ func (p *placing) lift(ctx context.Context) error {
 	for try := range 5 {
 		errs = nil
 		p.up.Pools = slices.DeleteFunc(p.up.Pools, func(id string) bool {
-			_, err := p.r.Client.UncordonPool(ctx, id)
-			if err != nil && !IsGone(err) {
-				errs = append(errs, fmt.Errorf("uncordon pool %s: %w", id, err))
-				return false
-			}
-			return true
+			err := p.liftPool(ctx, id)
+			errs = append(errs, err)
+			return err == nil
 		})
 		p.up.Nodes = slices.DeleteFunc(p.up.Nodes, func(l NodeLabel) bool {
-			_, err := p.r.Client.UncordonNode(ctx, l.Node, l.Label)
-			if err != nil && !IsGone(err) {
-				errs = append(errs, fmt.Errorf("uncordon node %s: %w", l.Node, err))
-				return false
-			}
-			return true
+			err := p.liftNode(ctx, l)
+			errs = append(errs, err)
+			return err == nil
 		})
-		if len(errs) == 0 {
+		if p.up.empty() {
 			break
 		}
-		if err := p.r.pause(ctx, jitter(time.Duration(min(1<<try, 8))*p.r.PollInterval)); err != nil {
+		if err := p.r.pause(ctx, p.r.jitter(time.Duration(min(1<<try, 8))*p.r.PollInterval)); err != nil {
 			break
 		}
 	}
 	if err := p.p.Record(ctx, p.up); err != nil {
 		return err
 	}
-	if len(errs) > 0 {
-		return retry{errors.Join(errs...)}
+	if err := errors.Join(errs...); err != nil {
+		return retry{err}
 	}
 	return nil
+}
+
+// liftPool opens a pool again. What was answered matters less than what is
+// there: a server that has no such route never closed the pool either.
+func (p *placing) liftPool(ctx context.Context, id string) error {
+	_, err := p.r.Client.UncordonPool(ctx, id)
+	if err == nil || IsGone(err) {
+		return nil
+	}
+	if pool, rerr := p.r.Client.Pool(ctx, id); rerr == nil && !closed(pool) {
+		return nil
+	}
+	return fmt.Errorf("uncordon pool %s: %w", id, err)
+}
+
+// liftNode takes our label off a node.
+func (p *placing) liftNode(ctx context.Context, l NodeLabel) error {
+	_, err := p.r.Client.UncordonNode(ctx, l.Node, l.Label)
+	if err == nil || IsGone(err) {
+		return nil
+	}
+	if node, rerr := p.r.Client.Node(ctx, l.Node); rerr == nil && !slices.Contains(node.cordonLabels(), l.Label) {
+		return nil
+	}
+	return fmt.Errorf("uncordon node %s: %w", l.Node, err)
+}
+
+// cordonLabels returns the labels of everybody who cordons the node.
+func (n Node) cordonLabels() []string {
+	if n.Spec == nil || n.Spec.Cordon == nil {
+		return nil
+	}
+	var labels []string
+	for _, c := range []*CordonLabels{n.Spec.Cordon.Cordoned, n.Spec.Cordon.Draining, n.Spec.Cordon.Drained} {
+		if c != nil {
+			labels = append(labels, c.CordonLabels...)
+		}
+	}
+	return labels
 }
 
 // retry marks an error after which the state is looked at again; every other

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -460,54 +461,65 @@ func (b *bench) killed(o mayastor.Order, at int, after bool) (steps []string, de
 // reaches the same good end.
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
-	cases := 0
-	for _, profile := range []simulator.Profile{simulator.V2_9, simulator.V2_10, simulator.V2_12} {
-		for _, cache := range []time.Duration{0, 30 * time.Second} {
-			for replicas := 1; replicas <= 3; replicas++ {
-				for step, over := 1, false; !over; step++ {
-					for _, after := range []bool{false, true} {
-						inBubble(t, simulator.Config{Profile: profile, CachePeriod: cache, Seed: 1}, replicas+2, func(b *bench) {
-							if cache == 0 {
-								b.tweak = func(m *mayastor.Migrator) { m.CachePeriod, m.Claimed = time.Second, "2.9" }
-							} else {
-								b.tweak = func(m *mayastor.Migrator) { m.Claimed = "2.9" }
-							}
-							vol := b.sim.Published(gib, []string{"sata-1", "sata-2", "sata-3"}[:replicas]...)
-							if profile == simulator.V2_9 {
-								// Placement is not steerable there; where the other
-								// tier is full it need not be.
-								b.full("sata", replicas+2)
-							}
-							b.sim.Mark(vol)
-							o := b.order(vol, nvme(replicas+2)...)
-							steps, dead := b.killed(o, step, after)
-							if !dead {
-								over = true
+	var cases atomic.Int64
+	t.Run("all", func(t *testing.T) {
+		for _, profile := range []simulator.Profile{simulator.V2_9, simulator.V2_10, simulator.V2_12} {
+			for _, cache := range []time.Duration{0, 30 * time.Second} {
+				for replicas := 1; replicas <= 3; replicas++ {
+					t.Run(fmt.Sprintf("%s, cache %s, %d replicas", profile, cache, replicas), func(t *testing.T) {
+						t.Parallel()
+						for step := 1; ; step++ {
+							if !killAndResume(t, profile, cache, replicas, step, false) || !killAndResume(t, profile, cache, replicas, step, true) {
 								return
 							}
-							cases++
-							result := b.move(o)
-							at := steps[len(steps)-1]
-							if result.State != mayastor.Moved {
-								t.Errorf("%s, cache %s, %d replicas, killed at step %d after=%t (%s): %s (%s) %s", profile, cache, replicas, step, after, at, result.State, result.Reason, result.Error)
-							}
-							if strings.Contains(b.pools(vol), "sata") {
-								t.Errorf("killed at step %d after=%t (%s): replicas on %s", step, after, at, b.pools(vol))
-							}
-							if got := b.sim.LowestSynced(vol); got < replicas {
-								t.Errorf("killed at step %d after=%t (%s): copies in sync fell to %d", step, after, at, got)
-							}
-							b.atRest(vol, replicas)
-						})
-						if t.Failed() {
-							t.FailNow()
+							cases.Add(2)
 						}
-					}
+					})
 				}
 			}
 		}
-	}
-	t.Logf("%d kills, each resumed to the same end", cases)
+	})
+	t.Logf("%d kills, each resumed to the same end", cases.Load())
+}
+
+// killAndResume kills a move at a step, resumes it and looks at its end. It
+// returns false once the move has no such step.
+func killAndResume(t *testing.T, profile simulator.Profile, cache time.Duration, replicas, step int, after bool) (more bool) {
+	t.Helper()
+	inBubble(t, simulator.Config{Profile: profile, CachePeriod: cache, Seed: 1}, replicas+2, func(b *bench) {
+		b.ledger = newMemLedger()
+		b.tweak = func(m *mayastor.Migrator) {
+			m.Claimed = "2.9"
+			if cache == 0 {
+				m.CachePeriod = time.Second
+			}
+		}
+		vol := b.sim.Published(gib, []string{"sata-1", "sata-2", "sata-3"}[:replicas]...)
+		if profile == simulator.V2_9 {
+			// Placement is not steerable there; where the other tier is full
+			// it need not be.
+			b.full("sata", replicas+2)
+		}
+		b.sim.Mark(vol)
+		o := b.order(vol, nvme(replicas+2)...)
+		steps, dead := b.killed(o, step, after)
+		if !dead {
+			return
+		}
+		more = true
+		result := b.move(o)
+		if result.State != mayastor.Moved || strings.Contains(b.pools(vol), "sata") {
+			t.Errorf("%s (%s) %s; replicas on %s", result.State, result.Reason, result.Error, b.pools(vol))
+		}
+		if got := b.sim.LowestSynced(vol); got < replicas {
+			t.Errorf("copies in sync fell to %d", got)
+		}
+		b.atRest(vol, replicas)
+		if t.Failed() {
+			t.Fatalf("killed at step %d (%s), after it: %t", step, steps[len(steps)-1], after)
+		}
+	})
+	return more
 }
 
 func TestProgressAndAuditTellTheMove(t *testing.T) {
