@@ -203,20 +203,27 @@ func (p *Prometheus) read(ctx context.Context, over time.Duration) (map[string]t
 // Tried reports whether one reading has ended, good or not.
 func (p *Prometheus) Tried() bool { return p.tried.Load() }
 
-// State sums up the windows that are kept: the worst of them counts.
+// State sums up the windows that are kept and were tried: the worst of them
+// counts.
 func (p *Prometheus) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := State{Tried: p.tried.Load(), Up: len(p.windows) > 0}
+	st := State{Tried: p.tried.Load()}
+	tried, failed := 0, 0
 	for _, w := range p.windows {
 		s := w.cell.current.Load()
-		if s == nil || s.err != nil {
-			st.Up = false
+		if s == nil {
+			continue
+		}
+		tried++
+		if s.err != nil {
+			failed++
 		}
 		if s.known() && (st.Read.IsZero() || s.began.Before(st.Read)) {
 			st.Read = s.began
 		}
 	}
+	st.Up = tried > 0 && failed == 0
 	return st
 }
 
