@@ -1,6 +1,9 @@
 package tiering
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Sentence names the gate and says in words what it found, what it asks for,
 // when it opens, and what to do next.
@@ -8,18 +11,12 @@ func (v Verdict) Sentence() string {
 	if v.Gate == NoGate {
 		return ""
 	}
-	if v.Pass {
-		s := v.Gate.String() + ": " + v.Have.String()
-		if want := v.Want.String(); want != "" && want != v.Have.String() {
-			s += ", asked for " + want
-		}
-		return s + "."
-	}
 	return v.Gate.String() + ": " + v.because(true)
 }
 
-// Reason is the sentence for status: it names no figure that changes from
-// minute to minute, so that status changes only when something happened.
+// Reason is the sentence for status, of a gate that holds: it names no figure
+// that changes from minute to minute, so that status changes only when
+// something happened.
 func (v Verdict) Reason() string {
 	if v.Gate == NoGate || v.Pass {
 		return ""
@@ -27,22 +24,29 @@ func (v Verdict) Reason() string {
 	return v.because(false)
 }
 
-// because says why a gate holds the volume; with figures, or without those
-// that change all the time.
+// because says what the gate found; with figures, or without those that change
+// all the time.
 func (v Verdict) because(figures bool) string {
-	what, next := v.cause(figures)
+	what, next := v.found(figures)
 	if !v.OpensAt.IsZero() {
 		what += "; opens at " + formatTime(v.OpensAt)
 	}
-	if next != "" {
+	if next != "" && !v.Pass {
 		what += ". " + next
 	}
 	return what + "."
 }
 
-// cause says what holds the volume, and what to do next.
-func (v Verdict) cause(figures bool) (what, next string) {
-	have, want := v.Have.String(), v.Want.String()
+// again ends the sentences about what passes without anybody's doing.
+const again = "It is looked at again each round"
+
+// found says what a gate found and asks for, and what to do next if it holds.
+func (v Verdict) found(figures bool) (what, next string) {
+	// What others wrote may end as a sentence of its own.
+	have := strings.TrimRight(v.Have.String(), ". ")
+	if v.Pass && v.Have.unit == inWords {
+		return have, ""
+	}
 	switch v.Gate {
 	case GateAccepted:
 		return have, "Correct what the condition PolicyAccepted names"
@@ -51,116 +55,144 @@ func (v Verdict) cause(figures bool) (what, next string) {
 	case GateMode:
 		return have + ", and nothing new starts", "Moves that run come to their end"
 	case GateWins:
-		if v.Have.unit == inWords {
-			return have, "It is here for a Job of the policy, or for a recovery"
-		}
-		return have + " selects this volume too and ranks above this policy's " + want,
-			"Raise spec.priority of this policy, or narrow one of the two selectors"
+		return v.won(have)
 	case GateCoverage:
-		return v.uncovered(figures, have, want), "The volume keeps its tier until there are enough samples"
+		return v.covered(figures, have), "The volume keeps its tier until there are enough samples"
 	case GateBand:
-		return v.inBand(figures, have, want), ""
+		return v.inBand(figures, have), ""
 	case GatePublished:
 		return "it has no live target: " + have, "It can move once a pod uses it"
-	case GateHealthy:
-		return have + ", and it takes " + want, "It can move once that is over"
+	case GateHealthy, GateCalm:
+		return have + v.needs(), again
 	case GateContent:
-		return have + ", and it takes " + want, "It can move once a pod has used it"
+		return have + v.needs(), "It can move once a pod has used it"
 	case GateSnapshots:
-		return "it has snapshots, " + have + ", and it takes " + want,
-			"Delete them, or set spec.volumesWithSnapshots to Move to leave them behind on the old pools"
-	case GateCalm:
-		return have + ", and it takes " + want, "It can move once that is over"
+		if !figures {
+			have = "snapshots"
+		}
+		return "it has " + have + v.needs(), "Delete them, or set spec.volumesWithSnapshots to Move to leave them behind on the old pools"
 	case GateSettled:
-		return v.unsettled(have, want)
+		return v.settledFor(have)
 	case GateNotLive:
 		return have + " works on it", "Wait for the Job to end"
 	case GateClean:
-		return have + ", and it takes " + want,
-			"A recovery Job cleans up after an attempt; what cannot be read has to be mended in the volume's annotations"
+		if v.Have.unit == inAttempt {
+			return have + " was started and left unfinished" + v.needs(), "A recovery Job cleans up first"
+		}
+		return have, ""
 	case GateBackOff:
-		return v.backingOff(have, want)
+		return v.backedOff(have)
 	case GateCooldown:
-		return have + ", and cooldownPeriod is " + want, "Wait, or shorten spec.cooldownPeriod"
+		return "its " + have + "; cooldownPeriod is " + v.Want.String(), "Wait, or shorten spec.cooldownPeriod"
 	case GateRoute:
 		return have, ""
 	case GateCapacity:
-		return v.full(figures, have, want), "Add space to the tier, or raise spec.maxPoolUsedPercent"
+		return v.filled(figures, have)
 	case GateFits:
-		if v.Have.unit == inWords {
-			return have + ", and migrationTimeout is " + want, ""
-		}
-		if !figures {
-			return "to copy a replica would take longer than migrationTimeout, which is " + want, "Raise spec.migrationTimeout"
-		}
-		return "to copy a replica takes about " + have + ", and migrationTimeout is " + want, "Raise spec.migrationTimeout"
+		return v.fitted(figures, have)
 	case GateCaps:
-		return v.capped(figures, have, want), "Its turn comes when a move ends"
+		if figures {
+			return have + " in flight or planned before; " + v.Want.String(), "Its turn comes when a move ends"
+		}
+		return "other moves come first; " + v.Want.String(), "Its turn comes when a move ends"
 	case NoGate:
 	}
 	return have, ""
 }
 
-func (v Verdict) uncovered(figures bool, have, want string) string {
-	switch {
-	case v.Have.unit == inWords:
-		return "its score is unknown: " + have + "; it takes samples in " + want + " of samplingWindow"
-	case !figures:
-		return "too little of samplingWindow holds samples, and minCoverage is " + want
+// needs says what the gate asks for.
+func (v Verdict) needs() string {
+	if v.Pass || v.Want == (Value{}) {
+		return ""
 	}
-	return "samples cover " + have + " of samplingWindow, and minCoverage is " + want
+	return "; a move needs " + v.Want.String()
 }
 
-func (v Verdict) inBand(figures bool, have, want string) string {
-	s := "it is where it belongs"
+func (v Verdict) won(have string) (what, next string) {
+	if v.Have.unit == inWords {
+		return have, "It is here for a Job of the policy, or for a recovery"
+	}
+	return have + " selects it too and ranks above this policy's " + v.Want.String(),
+		"Raise spec.priority of this policy, or narrow one of the two selectors"
+}
+
+func (v Verdict) covered(figures bool, have string) string {
+	switch want := v.Want.String(); {
+	case v.Have.unit == inWords:
+		return "its score is unknown: " + have + "; a move needs samples in " + want + " of samplingWindow"
+	case !figures:
+		return "too little of samplingWindow has samples; minCoverage is " + want
+	default:
+		return "samples cover " + have + " of samplingWindow; minCoverage is " + want
+	}
+}
+
+func (v Verdict) inBand(figures bool, have string) string {
+	s := "it belongs elsewhere"
+	if !v.Pass {
+		s = "it is where it belongs"
+	}
 	if figures {
 		s += " with " + have
 	}
-	if want == "" {
-		return s
+	if want := v.Want.String(); want != "" {
+		s += "; bands that lead away: " + want
 	}
-	return s + "; it would take a score " + want
+	return s
 }
 
-func (v Verdict) unsettled(have, want string) (what, next string) {
+func (v Verdict) settledFor(have string) (what, next string) {
+	what = have + "; a move needs it Online for " + v.Want.String()
 	if v.OpensAt.IsZero() {
-		return have + ", and it takes pools and nodes that are Online for " + want, "Bring them back"
+		return what, "Bring it back"
 	}
-	return have + ", and it takes " + want, "Wait"
+	return what, "Wait"
 }
 
-func (v Verdict) backingOff(have, want string) (what, next string) {
+func (v Verdict) backedOff(have string) (what, next string) {
+	const cause = "Find the cause in status.migrationHistory"
 	switch {
-	case v.OpensAt.IsZero():
-		return have + ", and it takes " + want, "Find the cause in status.migrationHistory, then change the policy to try again"
-	case v.Have.unit == inItems:
-		return have + ", and the next attempt waits " + want, "Find the cause in status.migrationHistory"
+	case v.Have.unit != inItems:
+		return "the last attempt was " + have + "; the next one waits " + v.Want.String(), cause
+	case v.Want.unit == inNanoseconds:
+		return have + "; the next attempt waits " + v.Want.String(), cause
+	case v.Pass:
+		return have + "; the policy has changed since", ""
+	default:
+		return have + ", and the policy has not changed since", cause + ", then change the policy's spec to try again"
 	}
-	return "the last attempt was " + have + ", and the next one waits " + want, "Find the cause in status.migrationHistory"
 }
 
-func (v Verdict) full(figures bool, have, want string) string {
-	if v.Have.unit == inWords {
-		return have + ", and maxPoolUsedPercent is " + want
+func (v Verdict) filled(figures bool, have string) (what, next string) {
+	next = "Add space to the tier, or raise spec.maxPoolUsedPercent"
+	limit := "; maxPoolUsedPercent is " + v.Want.String()
+	switch {
+	case v.Have.unit == inWords:
+		return have + limit, again
+	case !figures:
+		return v.Have.text + " filled beyond the limit" + limit, next
+	default:
+		return have + " full with this move, those in flight and those planned before" + limit, next
 	}
-	if !figures {
-		return v.Have.text + " would be filled beyond maxPoolUsedPercent, which is " + want
-	}
-	return have + " full with this move, those in flight and those planned before, and maxPoolUsedPercent is " + want
 }
 
-func (v Verdict) capped(figures bool, have, want string) string {
-	if !figures {
-		return "other moves come first: " + want
+func (v Verdict) fitted(figures bool, have string) (what, next string) {
+	limit := "; migrationTimeout is " + v.Want.String()
+	switch {
+	case v.Have.unit == inWords:
+		return have + limit, ""
+	case !figures:
+		return "a copy of a replica would take too long" + limit, "Raise spec.migrationTimeout"
+	default:
+		return "a copy of a replica takes about " + have + limit, "Raise spec.migrationTimeout"
 	}
-	return have + " run or come first: " + want
 }
 
 // Sentence says what becomes of the volume and why.
 func (d *Decision) Sentence() string {
 	switch d.Act {
 	case Hold:
-		return fmt.Sprintf("Holds %s by gate %s", d.where(), d.Held.Sentence())
+		return fmt.Sprintf("Held %s by gate %s", d.where(), d.Held.Sentence())
 	case Stay:
 		return fmt.Sprintf("Stays %s by gate %s", d.where(), d.Held.Sentence())
 	case Move:
@@ -168,9 +200,9 @@ func (d *Decision) Sentence() string {
 	case WouldMove:
 		return fmt.Sprintf("Would move from %s to %s: %s", d.FromWord(), d.To, d.Why())
 	case Moving:
-		return fmt.Sprintf("Moves already by gate %s", d.Held.Sentence())
+		return fmt.Sprintf("Is moving, gate %s", d.Held.Sentence())
 	case Recover:
-		return fmt.Sprintf("Is cleaned up by gate %s", d.Held.Sentence())
+		return fmt.Sprintf("Is recovered, gate %s", d.Held.Sentence())
 	}
 	return ""
 }
@@ -201,11 +233,11 @@ func (d *Decision) Why() string {
 	}
 	s := ""
 	if d.Mixed {
-		s = "its replicas are on several tiers; "
+		s = "its replicas are not all on one tier; "
 	}
 	switch {
 	case d.ThresholdIOPS == 0:
-		return s + "it is finished on " + d.To.String() + ", where it leans to."
+		return s + "it leans to " + d.To.String() + "."
 	case d.To == Warm && d.lessThan():
 		return s + "its score fell below " + formatIOPS(d.ThresholdIOPS) + "."
 	case d.To == Warm:

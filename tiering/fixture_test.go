@@ -3,7 +3,6 @@ package tiering
 import (
 	"fmt"
 	"slices"
-	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +17,14 @@ const (
 	gib = int64(1) << 30
 	tib = int64(1) << 40
 )
+
+// prover is what tests, benchmarks and rapid's checks have in common.
+type prover interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 func noon() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
 
@@ -48,7 +55,7 @@ func ranked(priority int64) specEdit {
 	return func(s *StoragePolicySpec) { s.Priority = &priority }
 }
 
-func policy(t testing.TB, name string, edits ...specEdit) Policy {
+func policy(t prover, name string, edits ...specEdit) Policy {
 	t.Helper()
 	p, faults := Compile(name, 3, ago(30*day), spec(edits...))
 	if len(faults) > 0 {
@@ -177,7 +184,7 @@ func anyRoute(w *World) func(*Volume, Tier, []string) Route {
 
 type inputEdit func(*Input)
 
-func input(t testing.TB, volumes []Volume, edits ...inputEdit) Input {
+func input(t prover, volumes []Volume, edits ...inputEdit) Input {
 	t.Helper()
 	in := Input{
 		Now: noon(), Policy: policy(t, "gold"), World: world(), Volumes: volumes,
@@ -215,7 +222,7 @@ func limits(edit func(*Limits)) inputEdit {
 }
 
 // decide decides, and proves of each plan what must hold of every plan.
-func decide(t testing.TB, in Input) *Plan {
+func decide(t prover, in Input) *Plan {
 	t.Helper()
 	p := Decide(in)
 	for i := range p.Decisions {
@@ -225,7 +232,7 @@ func decide(t testing.TB, in Input) *Plan {
 }
 
 // one decides on a single volume.
-func one(t testing.TB, v Volume, edits ...inputEdit) (*Plan, *Decision) {
+func one(t prover, v Volume, edits ...inputEdit) (*Plan, *Decision) {
 	t.Helper()
 	p := decide(t, input(t, []Volume{v}, edits...))
 	if len(p.Decisions) != 1 {
@@ -236,7 +243,7 @@ func one(t testing.TB, v Volume, edits ...inputEdit) (*Plan, *Decision) {
 
 // checkDecision proves that a decision agrees with the full list of verdicts,
 // and holds what its act promises.
-func checkDecision(t testing.TB, p *Plan, i int) {
+func checkDecision(t prover, p *Plan, i int) {
 	t.Helper()
 	d := &p.Decisions[i]
 	all := p.Verdicts(i)

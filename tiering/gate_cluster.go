@@ -12,7 +12,7 @@ func calm(t *turn) Verdict {
 	case w.Unsettled != "":
 		return holds(words(w.Unsettled), want)
 	case w.Movable != "" && !t.plan.dryRun():
-		return holds(words(w.Movable), want)
+		return holds(words(w.Movable), words("a version that lets it be steered"))
 	}
 	for i := range t.v.Replicas {
 		name := t.v.Replicas[i].Node
@@ -25,7 +25,7 @@ func calm(t *turn) Verdict {
 			return holds(words("node "+name+", which has a replica, is being drained"), want)
 		}
 	}
-	return passes(words("at rest"), want)
+	return passes(words("the cluster is at rest"), want)
 }
 
 // settled: the volume's nodes and the target pools, with theirs, have been
@@ -65,16 +65,16 @@ func (p *Plan) settledSince(what string, since time.Time) Verdict {
 	least := p.in.Limits.Settle
 	want := span(least)
 	if least <= 0 {
-		return passes(words(what+" is Online"), want)
+		return passes(words("pools and nodes are Online"), want)
 	}
 	if since.IsZero() {
-		return holds(words("it is not known since when "+what+" is Online"), want)
+		return holds(words(what+" is Online since nobody knows when"), want)
 	}
-	have := instant(what+" is Online since", since)
+	have := instant(what+" is Online only since", since)
 	if opens := since.Add(least); p.in.Now.Before(opens) {
 		return holdsUntil(opens, have, want)
 	}
-	return passes(have, want)
+	return passes(words("pools and nodes are settled"), want)
 }
 
 // settleTier is the verdict of settled on the pools of a tier.
@@ -102,7 +102,7 @@ func (p *Plan) settleTier(t Tier) Verdict {
 		}
 	}
 	if usable == 0 {
-		return holds(words("no pool of the tier is Online, "+lost+" for one"), span(p.in.Limits.Settle))
+		return holds(words("no pool of tier "+t.String()+" is Online (pool "+lost+" for one)"), span(p.in.Limits.Settle))
 	}
 	return worst
 }

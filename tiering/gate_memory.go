@@ -18,12 +18,12 @@ func notLive(t *turn) Verdict {
 	if t.v.Live != nil {
 		return holds(words("Job "+t.v.Live.Name+" of policy "+t.v.Live.Policy), want)
 	}
-	return passes(want, want)
+	return passes(words("no Job works on it"), want)
 }
 
 // clean: the volume's memory can be read, and no attempt is half done.
 func clean(t *turn) Verdict {
-	want := words("a memory that names no unfinished attempt")
+	want := words("no unfinished attempt")
 	a := &t.v.Attempt
 	switch {
 	case t.v.MemoryFault != "":
@@ -33,23 +33,16 @@ func clean(t *turn) Verdict {
 	}
 	switch a.State {
 	case AttemptStarted:
-		return holds(words("attempt "+strconv.FormatInt(a.N, 10)+" of "+owner(a.Policy)+" was started and left unfinished"), want)
+		return holds(unfinished(a.N, a.Policy), want)
 	case "":
-		return passes(words("never attempted"), want)
+		return passes(words("no move was ever tried"), want)
 	case AttemptMoved, AttemptFailed, AttemptRefused, AttemptAborted:
 		if a.At.IsZero() && a.State != AttemptMoved {
 			return holds(words("its last attempt has no time"), want)
 		}
-		return passes(words("last attempt "+string(a.State)), want)
+		return passes(words("the last attempt is over: "+string(a.State)), want)
 	}
 	return holds(words("its last attempt has the unknown state "+strconv.Quote(string(a.State))), want)
-}
-
-func owner(policy string) string {
-	if policy == "" {
-		return "nobody known"
-	}
-	return "policy " + policy
 }
 
 // backOff: the last attempt, if it did not succeed, is long enough ago. Each
@@ -60,10 +53,13 @@ func backOff(t *turn) Verdict {
 	a := &t.v.Attempt
 	switch {
 	case a.State == "" || a.State == AttemptMoved:
-		return passes(words("no failure"), Value{})
+		return passes(words("the last attempt did not fail"), Value{})
 	case a.Reason == reasonNoRoomNow || a.State == AttemptRefused || a.State == AttemptAborted:
-		have := instant(string(a.State)+" ("+or(text(a.Reason), "no reason given")+") at", a.At)
-		return t.opensAfter(a.At, firstBackOff, have)
+		have := string(a.State) + " at"
+		if a.Reason != "" {
+			have = string(a.State) + " (" + a.Reason + ") at"
+		}
+		return t.opensAfter(a.At, firstBackOff, instant(have, a.At))
 	case a.State != AttemptFailed:
 		return notAsked("the attempt is not over")
 	}
@@ -74,7 +70,7 @@ func backOff(t *turn) Verdict {
 	}
 	p := &t.plan.in.Policy
 	same := a.Policy == p.Name && a.Generation == p.Generation && !p.Created.After(a.At)
-	return answer(!same, have, items(lastBackOff, "at most, or a policy that changed since"))
+	return answer(!same, have, words("a policy that changed since"))
 }
 
 func (t *turn) opensAfter(at time.Time, wait time.Duration, have Value) Verdict {
@@ -100,9 +96,9 @@ func cooldown(t *turn) Verdict {
 	last := t.v.LastMigration
 	switch {
 	case t.mixed:
-		return passes(words("not asked of a volume that is mixed"), want)
+		return passes(words("not asked of a volume that is mixed, to finish it"), want)
 	case last.IsZero():
-		return passes(words("never moved"), want)
+		return passes(words("it never moved"), want)
 	}
 	return t.opensAfter(last, t.rules().CooldownPeriod, instant("pools changed at", last))
 }

@@ -3,17 +3,17 @@ package tiering
 // accepted: the policy compiled.
 func accepted(t *turn) Verdict {
 	if !t.rules().compiled {
-		return holds(words("the policy has faults"), words("a spec without faults"))
+		return holds(words("the policy has faults"), words("no faults"))
 	}
-	return passes(words("no faults"), words("a spec without faults"))
+	return passes(words("the policy has no faults"), words("no faults"))
 }
 
 // enabled: the policy is not stopped.
 func enabled(t *turn) Verdict {
 	if !t.rules().Enabled {
-		return holds(words("enabled is false"), words("enabled: true"))
+		return holds(words("the policy is disabled"), words("spec.enabled: true"))
 	}
-	return passes(words("enabled is true"), words("enabled: true"))
+	return passes(words("the policy is enabled"), words("spec.enabled: true"))
 }
 
 // mode: the policy may start something. Dry run passes, of the policy as well
@@ -24,11 +24,11 @@ func mode(t *turn) Verdict {
 	case t.plan.in.Finalizing:
 		return holds(words("the policy is being deleted"), want)
 	case t.plan.in.Limits.DryRun:
-		return passes(words("dry run of the whole service"), want)
+		return passes(words("moves are only shown: the service runs dry"), want)
 	case t.rules().DryRun:
-		return passes(words("dry run of the policy"), want)
+		return passes(words("moves are only shown: spec.dryRun is true"), want)
 	}
-	return passes(words("active"), want)
+	return passes(words("moves start"), want)
 }
 
 // wins: the policy selects the volume, and none that ranks higher does.

@@ -53,7 +53,7 @@ func capacity(t *turn) Verdict {
 		return notAsked("there is no route")
 	}
 	most := t.rules().MaxPoolUsedPercent
-	want := percent("at most", float64(most))
+	want := percent("", float64(most))
 	space := need(t.v)
 	if space <= 0 {
 		return holds(words("the volume's size is not known"), want)
@@ -72,10 +72,10 @@ func capacity(t *turn) Verdict {
 		after := 100 * (float64(pool.UsedBytes) + float64(reserved) + float64(space)) / float64(pool.CapacityBytes)
 		if t.ledger.room(pool, place, most) < space {
 			// Rounded up, so that what is too much never reads as enough.
-			return holds(percent("pool "+name, math.Ceil(after*10-1e-6)/10), want)
+			return holds(percent("pool "+name+" would be", math.Ceil(after*10-1e-6)/10), want)
 		}
 		if after > fullest {
-			fullest, have = after, percent(name, after)
+			fullest, have = after, percent("pool "+name+" would be", after)
 		}
 	}
 	return passes(have, want)
@@ -102,12 +102,7 @@ func caps(t *turn) Verdict {
 	l := t.ledger
 	ours, all := t.rules().MaxConcurrentMigrations, t.plan.in.Limits.MaxConcurrentMigrations
 	if l.policy >= ours {
-		return holds(items(int64(l.policy), "moves of this policy"), items(int64(ours), ofThePolicy))
+		return holds(items(int64(l.policy), "moves of this policy"), setting("spec.maxConcurrentMigrations", ours))
 	}
-	return answer(l.cluster < all, items(int64(l.cluster), "moves in the cluster"), items(int64(all), ofTheCluster))
+	return answer(l.cluster < all, items(int64(l.cluster), "moves in the cluster"), setting("--max-concurrent-migrations", all))
 }
-
-const (
-	ofThePolicy  = "at most in the policy (spec.maxConcurrentMigrations)"
-	ofTheCluster = "at most in the cluster (--max-concurrent-migrations)"
-)

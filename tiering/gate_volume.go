@@ -10,7 +10,7 @@ func published(t *turn) Verdict {
 	case t.v.Unpublished != "":
 		return holds(words(t.v.Unpublished), want)
 	}
-	return passes(words("published"), want)
+	return passes(words("it has a live target"), want)
 }
 
 // healthy: Mayastor shows the volume with every replica online and in sync.
@@ -19,7 +19,7 @@ func healthy(t *turn) Verdict {
 	mayastor := &t.plan.in.World.Mayastor
 	switch {
 	case t.v.Deleting:
-		return holds(words("the PersistentVolume is being deleted"), want)
+		return holds(words("the PersistentVolume is being deleted"), words("a volume that stays"))
 	case !mayastor.OK:
 		return holds(words(or(text(mayastor.Message), "Mayastor could not be read")), want)
 	case !t.v.Listed:
@@ -29,7 +29,7 @@ func healthy(t *turn) Verdict {
 	case len(t.v.Replicas) == 0:
 		return holds(words("Mayastor shows no replica of it"), want)
 	}
-	return passes(words("healthy"), want)
+	return passes(words("every replica is online and in sync"), want)
 }
 
 // content: nothing about the volume's content forbids a move (MS 4.7).
@@ -38,16 +38,16 @@ func content(t *turn) Verdict {
 	if t.seen() && t.v.Content != "" {
 		return holds(words(t.v.Content), want)
 	}
-	return passes(words("no objection"), want)
+	return passes(words("nothing in it forbids a copy"), want)
 }
 
 // snapshots: none, or the policy leaves them behind (MS 4.9).
 func snapshots(t *turn) Verdict {
 	have := items(int64(t.v.Snapshots), "snapshots")
 	if t.rules().VolumesWithSnapshots == MoveSnapshots {
-		return passes(have, words("volumesWithSnapshots: Move"))
+		return passes(have, words("any number, as volumesWithSnapshots is Move"))
 	}
-	return answer(t.v.Snapshots == 0, have, words("no snapshot, as volumesWithSnapshots is Skip"))
+	return answer(t.v.Snapshots == 0, have, words("none, as volumesWithSnapshots is Skip"))
 }
 
 // seen reports whether what the volume says of itself is worth anything.

@@ -275,7 +275,7 @@ func TestVerdictsSeeCapacityAndCapsAsTheyStoodAtTheTurn(t *testing.T) {
 		return p.Verdicts(i)[slices.Index(Gates(), g)]
 	}
 	for volume, want := range map[string]string{
-		"a": "0 moves in the cluster", "b": "1 moves in the cluster", "c": "1 moves in the cluster",
+		"a": "0 moves in the cluster", "b": "1 move in the cluster", "c": "1 move in the cluster",
 	} {
 		if got := verdict(volume, GateCaps).Have.String(); got != want {
 			t.Errorf("caps of %s: got %q, want %q", volume, got, want)

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-func marshal(t testing.TB, v any) string {
+func marshal(t prover, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -25,7 +25,7 @@ func marshal(t testing.TB, v any) string {
 }
 
 // reread returns a status as it comes back in the next request.
-func reread(t testing.TB, s StoragePolicyStatus) StoragePolicyStatus {
+func reread(t prover, s StoragePolicyStatus) StoragePolicyStatus {
 	t.Helper()
 	var back StoragePolicyStatus
 	if err := json.Unmarshal([]byte(marshal(t, s)), &back); err != nil {

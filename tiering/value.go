@@ -3,6 +3,7 @@ package tiering
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,8 @@ const (
 	inUnixSeconds
 	inItems
 	inPriority
+	inAttempt
+	inSetting
 )
 
 func words(s string) Value               { return Value{text: s} }
@@ -41,6 +44,12 @@ func priority(policy string, n int64) Value {
 	return Value{text: policy, num: float64(n), unit: inPriority}
 }
 
+func unfinished(n int64, policy string) Value {
+	return Value{text: policy, num: float64(n), unit: inAttempt}
+}
+
+func setting(name string, n int) Value { return Value{text: name, num: float64(n), unit: inSetting} }
+
 // String returns the value in words, with its unit.
 func (v Value) String() string {
 	switch v.unit {
@@ -55,13 +64,19 @@ func (v Value) String() string {
 	case inUnixSeconds:
 		return after(v.text, formatTime(time.Unix(int64(v.num), 0)))
 	case inItems:
-		return strconv.FormatFloat(v.num, 'f', 0, 64) + " " + v.text
+		return whole(v.num) + " " + plural(v.num, v.text)
 	case inPriority:
-		s := "priority " + strconv.FormatFloat(v.num, 'f', 0, 64)
 		if v.text != "" {
-			s = "policy " + v.text + " with " + s
+			return "policy " + v.text + " with priority " + whole(v.num)
 		}
-		return s
+		return "priority " + whole(v.num)
+	case inAttempt:
+		if v.text != "" {
+			return "attempt " + whole(v.num) + " of policy " + v.text
+		}
+		return "attempt " + whole(v.num) + " of nobody known"
+	case inSetting:
+		return v.text + " is " + whole(v.num)
 	}
 	return v.text
 }
@@ -71,6 +86,20 @@ func after(subject, figure string) string {
 		return figure
 	}
 	return subject + " " + figure
+}
+
+func whole(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
+
+// plural takes the s off the first word if there is one item only.
+func plural(n float64, items string) string {
+	first, rest, _ := strings.Cut(items, " ")
+	if n == 1 {
+		first = strings.TrimSuffix(first, "s")
+	}
+	if rest == "" {
+		return first
+	}
+	return first + " " + rest
 }
 
 // round rounds to one decimal, which is as much as any figure for people needs.
