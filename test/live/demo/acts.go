@@ -12,7 +12,7 @@ func (s *stage) blindStart(ctx context.Context) error {
 		"The window is 15 seconds and at least 80 percent of it must hold samples. Until then every volume is unknown, and what is unknown stays where it is.")
 	s.tableHead()
 	return s.until(ctx, 25*time.Second, func(seen *sight) bool {
-		return seen.policies["databases"].Status.WatchedVolumes > 0 && seen.moving() > 0
+		return seen.watched() > 0 && seen.unknown() < seen.watched()
 	})
 }
 
@@ -22,31 +22,20 @@ func (s *stage) upAndDown(ctx context.Context) error {
 		"Above the high watermark a volume belongs on NVMe, below the low one on SATA, between them it stays. One migrator is killed with kill -9 in the middle of its rebuild.")
 	s.tableHead()
 	wanted := map[string]string{
-		busy: "hot", idle: "cold", mixed: "hot", triple: "hot", killed: "hot", turning: "cold", warming: "warm", cooling: "cold",
+		busy: "hot", idle: "cold", mixed: "hot", triple: "hot", killed: "hot", warming: "warm", cooling: "cold",
 	}
-	return s.until(ctx, 45*time.Second, func(seen *sight) bool {
+	err := s.until(ctx, 45*time.Second, func(seen *sight) bool {
 		s.killOnce()
 		s.turnOnce(seen)
-		done := seen.moving() == 0 || s.evidence.held[turning]["cooldown"] != "" && onlyMoves(seen, turning)
 		for claim, tier := range wanted {
-			if claim == turning {
-				done = done && !s.evidence.turned.IsZero()
-				continue
+			if r := seen.rows[claim]; r.tier != tier || r.decision == decisionMoving {
+				return false
 			}
-			done = done && seen.rows[claim].tier == tier && seen.rows[claim].decision != decisionMoving
 		}
-		return done
+		return !s.evidence.turned.IsZero()
 	})
-}
-
-// onlyMoves: no volume but this one has a Job.
-func onlyMoves(seen *sight, claim string) bool {
-	for _, r := range seen.rows {
-		if r.decision == decisionMoving && r.volume.claim != claim {
-			return false
-		}
-	}
-	return true
+	s.show(s.last)
+	return err
 }
 
 // killOnce kills the migrator of one volume when its rebuild is well under way.
@@ -56,12 +45,12 @@ func (s *stage) killOnce() {
 	}
 	v := s.byClaim[killed]
 	for _, r := range s.sim.Truth(v.uuid) {
-		if r.Rebuilt < 0.2 || r.Rebuilt > 0.7 {
+		if r.Rebuilt < 0.2 || r.Rebuilt > 0.9 {
 			continue
 		}
 		if pid, ok := s.kubelet.kill(v.uuid); ok {
 			s.evidence.killedPID, s.evidence.killedAt = pid, r.Rebuilt
-			s.voice.row(columns{6}, cell{}, cell{fmt.Sprintf("kill -9 %d: the migrator of %s, at %.0f %% of its rebuild", pid, killed, 100*r.Rebuilt), bad})
+			s.voice.row(columns{6}, cell{}, cell{fmt.Sprintf("kill -9 %d: the migrator of %s, at %.0f%% of its rebuild", pid, killed, 100*r.Rebuilt), bad})
 		}
 	}
 }
@@ -82,9 +71,11 @@ func (s *stage) coolDown(ctx context.Context) error {
 	s.voice.heading("Act 3. No volume goes back and forth",
 		fmt.Sprintf("%s was moved down for being idle and turned busy right after. Its policy lets 12 seconds pass between two moves of one volume.", turning))
 	s.tableHead()
-	return s.until(ctx, 30*time.Second, func(seen *sight) bool {
+	err := s.until(ctx, 30*time.Second, func(seen *sight) bool {
 		return seen.rows[turning].tier == "hot" && seen.moving() == 0
 	})
+	s.show(s.last)
+	return err
 }
 
 // goDark: without metrics nothing moves.
@@ -111,9 +102,11 @@ func (s *stage) goDark(ctx context.Context) error {
 	e.light = time.Now()
 	s.prometheus.Light()
 	s.voice.row(columns{6}, cell{}, cell{"Prometheus is back", bold})
-	return s.until(ctx, 30*time.Second, func(seen *sight) bool {
+	err := s.until(ctx, 30*time.Second, func(seen *sight) bool {
 		return seen.rows[later].tier == "hot" && seen.moving() == 0
 	})
+	s.show(s.last)
+	return err
 }
 
 // curtain lets the last result be recorded.

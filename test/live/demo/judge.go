@@ -229,7 +229,7 @@ func (s *stage) calls(v *volume) (n int) {
 func (s *stage) resumed() verdict {
 	v := s.reached("migrator killed with -9 and resumed", killed, "hot")
 	pids := s.kubelet.pids(s.byClaim[killed].uuid)
-	v.truth += fmt.Sprintf("; killed at %.0f %%, %d processes", 100*s.evidence.killedAt, len(pids))
+	v.truth += fmt.Sprintf("; killed at %.0f%%, %d processes", 100*s.evidence.killedAt, len(pids))
 	v.ok = v.ok && s.evidence.killedPID != 0 && len(pids) >= 2
 	return v
 }

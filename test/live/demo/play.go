@@ -39,26 +39,41 @@ CoucheStor decides, and moves the volumes that are on the wrong tier: each move 
 replica on a pool of the right tier, proves that it is in sync, and only then gives an old one up. In the tables below
 a volume shows up when something about it changed.`
 
+// round is the least time between two tables, and silence the longest without
+// one.
+const (
+	round   = 2 * time.Second
+	silence = 6 * time.Second
+)
+
 var table = columns{6, 12, 22, 6, 5, 9}
 
-// columnsRow is the head of an act's tables.
+// tableHead begins the tables of an act.
 func (s *stage) tableHead() {
 	head := func(text string) cell { return cell{text, faint} }
 	s.voice.row(table, head("TIME"), head("VOLUME"), head("CLAIM"), head("IOPS"), head("TIER"), head("DECISION"), head("WHY"))
 }
 
-// until plays rounds until the condition holds. What does not come about in
-// time is no error here: the judgement at the end finds it.
+// until looks again and again, and shows what is new about once in two seconds,
+// until the condition holds. What does not come about in time is no error here:
+// the judgement at the end finds it.
 func (s *stage) until(ctx context.Context, patience time.Duration, condition func(*sight) bool) error {
 	deadline := time.Now().Add(patience)
 	for {
-		seen, err := s.round(ctx)
+		if err := s.kubelet.err(); err != nil {
+			return err
+		}
+		seen, err := s.look(ctx)
 		if err != nil {
 			return err
 		}
+		s.last = seen
+		s.evidence.note(seen)
 		if condition(seen) || time.Now().After(deadline) {
-			s.show(seen, true)
 			return nil
+		}
+		if time.Since(s.shown) >= round {
+			s.show(seen)
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -68,31 +83,14 @@ func (s *stage) until(ctx context.Context, patience time.Duration, condition fun
 	}
 }
 
-// round looks, notes evidence, and shows what is new about once in two seconds.
-func (s *stage) round(ctx context.Context) (*sight, error) {
-	if err := s.kubelet.err(); err != nil {
-		return nil, err
-	}
-	seen, err := s.look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.last = seen
-	s.evidence.note(seen)
-	if time.Since(s.shown) >= 2*time.Second {
-		s.show(seen, false)
-	}
-	return seen, nil
-}
-
 // show prints one table: the rows that changed and a summary. Without a change
 // it keeps quiet for a while.
-func (s *stage) show(seen *sight, last bool) {
-	if seen.policies[policyNames[0]].Status.WatchedVolumes == 0 {
+func (s *stage) show(seen *sight) {
+	if seen.watched() == 0 {
 		return // the first answer is still to come
 	}
 	rows := seen.news(s.told, s.volumes)
-	if len(rows) == 0 && !last && time.Since(s.shown) < 6*time.Second {
+	if len(rows) == 0 && time.Since(s.shown) < silence {
 		return
 	}
 	s.shown = time.Now()

@@ -108,7 +108,8 @@ func (seen *sight) row(v *volume, replicas []simulator.ReplicaTruth) row {
 		r.why = cmp.Or(r.why, fmt.Sprintf("%s to %s", p.FromTier, p.ToTier))
 		return r
 	}
-	if len(status.Conditions) == 0 {
+	if 2*status.UnknownVolumes >= status.WatchedVolumes {
+		// Not one volume's matter: the policy has no scores yet, or none now.
 		r.decision = decisionUnknown
 		return r
 	}
@@ -125,11 +126,20 @@ func (seen *sight) row(v *volume, replicas []simulator.ReplicaTruth) row {
 	}
 	switch {
 	case known:
-		r.why = "its tier suits its load"
+		r.why = suits(iops, seen.policies[v.policy()].Spec)
 	case seen.iops != nil:
 		r.decision, r.gate, r.why = decisionUnknown, noSamples, "Prometheus has no samples of it: it is not published, so there is no load to judge"
 	}
 	return r
+}
+
+// suits says why a volume stays.
+func suits(iops float64, spec tiering.StoragePolicySpec) string {
+	low, high := spec.LowWatermarkIOPS, spec.HighWatermarkIOPS
+	if low != nil && high != nil && iops >= float64(*low) && iops <= float64(*high) {
+		return fmt.Sprintf("between its watermarks, %d and %d IOPS: nothing to gain by a move", *low, *high)
+	}
+	return "its tier suits its load"
 }
 
 // noSamples marks a volume that Prometheus knows nothing about.
@@ -137,18 +147,17 @@ const noSamples = "no samples"
 
 // progress says how far a move is.
 func progress(from, to string, replicas []simulator.ReplicaTruth) string {
-	text := fmt.Sprintf("%s to %s", from, to)
-	there := 0
+	there, rebuilding := 0, ""
 	for _, r := range replicas {
 		switch {
 		case tierOfPool(r.Pool) != to:
 		case r.Synced:
 			there++
 		default:
-			text += fmt.Sprintf(", rebuilding on %s: %.0f %%", r.Pool, 100*r.Rebuilt)
+			rebuilding = fmt.Sprintf(", rebuilding on %s: %.0f%%", r.Pool, 100*r.Rebuilt)
 		}
 	}
-	return text + fmt.Sprintf(" (%d in sync there)", there)
+	return fmt.Sprintf("%s to %s: %d in sync there%s", from, to, there, rebuilding)
 }
 
 // blind returns why a policy has no metrics, or "".
@@ -175,6 +184,14 @@ func (seen *sight) allBlind() (why string) {
 func (seen *sight) moving() (n int64) {
 	for _, p := range seen.policies {
 		n += p.Status.ActiveMigrations
+	}
+	return n
+}
+
+// watched counts the volumes of all policies; 0 before their first answer.
+func (seen *sight) watched() (n int64) {
+	for _, p := range seen.policies {
+		n += p.Status.WatchedVolumes
 	}
 	return n
 }
@@ -258,8 +275,9 @@ func (seen *sight) news(told map[string]string, volumes []*volume) []row {
 		if told[v.claim] == key {
 			continue
 		}
-		// Most volumes are unknown at first and then stay: no news.
-		quiet := r.decision == decisionUnknown && r.gate == "" || r.decision == decisionStay
+		// Most volumes are unknown at first and then stay: no news, but for the
+		// one that shows what it means to be in between.
+		quiet := r.decision == decisionUnknown && r.gate == "" || r.decision == decisionStay && v.claim != middle
 		if was, found := told[v.claim]; quiet && (!found || strings.HasPrefix(was, decisionUnknown) || strings.HasPrefix(was, decisionStay)) {
 			told[v.claim] = key
 			continue
