@@ -21,8 +21,8 @@ const (
 	policiesKey = tiering.Kind + "." + tiering.APIVersion
 )
 
-// driver is the CSI driver of Mayastor (MS 6.2).
-const driver = "io.openebs.csi-mayastor"
+// csiDriver is the driver of Mayastor (MS 6.2).
+const csiDriver = "io.openebs.csi-mayastor"
 
 // decoder reads requests. It is used for one request.
 type decoder struct {
@@ -232,7 +232,7 @@ func (d *decoder) volume() (v volume, err error) {
 			return err
 		})
 	})
-	if driverIs != driver {
+	if driverIs != csiDriver {
 		v = volume{Name: v.Name}
 	}
 	return v, cmp.Or(err, named("PersistentVolume", v.Name))

@@ -169,7 +169,7 @@ func badRequests(t testing.TB) map[string]struct {
 		"a field of the spec twice":  {swap(`"hotPoolSelector":`, `"coldPoolSelector":{},"hotPoolSelector":`), bad, "twice"},
 		"a volume's name twice":      {swap(`"name":"pvc-`, `"name":"x","name":"pvc-`), bad, "twice"},
 		"a label twice":              {swap(`"labels":{`, `"labels":{"app":"x","app":"y",`), bad, "twice"},
-		"a volume twice":             {swap(`"pvc-`+uuid(1)+`":{`, `"other":{"metadata":{"name":"pvc-`+uuid(1)+`"},"spec":{"csi":{"driver":"`+driver+`","volumeHandle":"u"}}},"pvc-`+uuid(1)+`":{`), bad, "twice"},
+		"a volume twice":             {swap(`"pvc-`+uuid(1)+`":{`, `"other":{"metadata":{"name":"pvc-`+uuid(1)+`"},"spec":{"csi":{"driver":"`+csiDriver+`","volumeHandle":"u"}}},"pvc-`+uuid(1)+`":{`), bad, "twice"},
 		"finalizing is a string":     {swap(`"finalizing":false`, `"finalizing":"false"`), bad, "true or false"},
 		"a volume's name is 7":       {swap(`"name":"pvc-`+uuid(1)+`"`, `"name":7`), bad, "a string"},
 		"labels are a list":          {swap(`"labels":{"app":"db"}`, `"labels":["app"]`), bad, "an object"},
@@ -293,7 +293,7 @@ func compare(t *testing.T, tree map[string]any, got *request) {
 	count := 0
 	for _, o := range pick(tree, "related", volumesKey) {
 		o, ok := o.(map[string]any)
-		if !ok || str(o, "spec", "csi", "driver") != driver || str(o, "spec", "csi", "volumeHandle") == "" {
+		if !ok || str(o, "spec", "csi", "driver") != csiDriver || str(o, "spec", "csi", "volumeHandle") == "" {
 			continue
 		}
 		count++

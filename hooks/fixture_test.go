@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -232,3 +233,7 @@ func decodeScene(t testing.TB, body []byte) (*request, error) {
 	d.claims = true
 	return d.request()
 }
+
+func jsonInto(from, into any) error { return json.Unmarshal([]byte(text(from)), into) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

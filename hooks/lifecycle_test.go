@@ -201,6 +201,18 @@ func TestJobDeletedByHand_UnwoundVolumeIsRecordedAndStartedOneIsRecovered(t *tes
 	})
 }
 
+func TestVolumeStartedAMomentAgoIsNotUnclean_ItsJobMayNotBeSeenYet(t *testing.T) {
+	r := newRig(t)
+	r.remember(1, attempt(2, mayastor.Started, noon.Add(-20*time.Second)))
+	a := r.sync(t)
+	wantNames(t, "no recovery yet", a)
+	if *a.ResyncAfterSeconds != 41 {
+		t.Errorf("got resync %v, want 41: when the minute is over", *a.ResyncAfterSeconds)
+	}
+	r.now = noon.Add(40 * time.Second)
+	wantNames(t, "a minute after it started", r.sync(t), nameJob(uuid(1), 3)+"+")
+}
+
 func TestJobEndsWithoutAResult_IsRecordedFailedAndRecoveredIfTheVolumeIsUnclean(t *testing.T) {
 	for name, c := range map[string]struct {
 		memory *mayastor.Attempt
@@ -328,6 +340,10 @@ func TestFinalize_WaitsForLiveAndUncleanVolumesThenLetsGo(t *testing.T) {
 
 	ended(j, "Failed", "DeadlineExceeded", noon)
 	a = r.sync(t)
+	wantNames(t, "the Job of a volume started a moment ago may only not be seen yet", a, nameJob(uuid(1), 1), nameJob(uuid(2), 3))
+	wantFinalized(t, a, false)
+	r.now = noon.Add(uncleanFor)
+	a = r.sync(t)
 	wantNames(t, "an unclean volume is recovered first", a, nameJob(uuid(1), 1), nameJob(uuid(1), 2)+"+", nameJob(uuid(2), 3))
 	wantFinalized(t, a, false)
 	r.keep()
@@ -340,6 +356,8 @@ func TestFinalize_WaitsForLiveAndUncleanVolumesThenLetsGo(t *testing.T) {
 	result.Recovered = true
 	report(recovery, result)
 	r.remember(1, attempt(2, mayastor.Aborted, noon))
+	wantNames(t, "a pod that reported lets go of its lock first", r.sync(t), nameJob(uuid(1), 1), nameJob(uuid(1), 2), nameJob(uuid(2), 3))
+	ended(recovery, "Complete", "CompletionsReached", noon)
 	a = r.sync(t)
 	wantNames(t, "with nothing live and nothing unclean all Jobs go", a)
 	wantFinalized(t, a, false)

@@ -54,18 +54,16 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 		return nil, faultf(http.StatusServiceUnavailable, "the caller went away; nothing was done")
 	}
 	a := answer{ResyncAfterSeconds: c.look}
-	orders := slices.DeleteFunc(c.orders, func(o order) bool {
-		// An attempt known from the volume alone is recorded before the next
-		// one overwrites it there.
-		waits := onlyOnVolume[o.volume.UUID]
-		if waits || added > 0 {
-			a.ResyncAfterSeconds = soon
-		}
-		return waits || !validUUID(o.volume.UUID) || o.n < 1 || o.n > maxN
-	})
 	if added > 0 {
 		a.ResyncAfterSeconds = soon
 	}
+	orders := slices.DeleteFunc(c.orders, func(o order) bool {
+		wait := o.wait(now, onlyOnVolume)
+		if wait > 0 {
+			a.ResyncAfterSeconds = min(a.ResyncAfterSeconds, wait)
+		}
+		return wait > 0 || !validUUID(o.volume.UUID) || o.n < 1 || o.n > maxN
+	})
 	keep := kept(rs, recorded, readHistory(c.status.MigrationHistory), now)
 	if q.Finalizing {
 		keep = rs.children
@@ -95,6 +93,25 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 		h.config.Observer.Gone(q.Parent.Name)
 	}
 	return append(body, '\n'), nil
+}
+
+// uncleanFor is how long a volume has to have been started without a Job before
+// it is recovered: its Job may be there and not be seen yet, since caches of
+// volumes and of Jobs are not of the same age (MC 0.7).
+const uncleanFor = time.Minute
+
+// wait returns the seconds for which a Job should not be started yet; 0 for
+// none. onlyOnVolume are the volumes of which a result is known from them alone:
+// that is recorded before the next attempt overwrites it there.
+func (o *order) wait(now time.Time, onlyOnVolume map[string]bool) int64 {
+	age := now.Sub(o.volume.Attempt.At).Abs()
+	switch {
+	case onlyOnVolume[o.volume.UUID]:
+		return soon
+	case o.recover && age < uncleanFor:
+		return seconds(uncleanFor-age) + 1
+	}
+	return 0
 }
 
 // conclusion is what follows for one policy.
@@ -136,7 +153,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		c.plan, c.status = plan, plan.Status(next)
 		c.look = min(max(int64((plan.NextLook(now)+time.Second-1)/time.Second), 1), latestLook)
 	}
-	c.holds = rs.anyLive(&q.Parent)
+	c.holds = rs.atWork(&q.Parent)
 	for i := range plan.Decisions {
 		d := &plan.Decisions[i]
 		switch d.Act {
@@ -168,15 +185,16 @@ func (h *Hooks) others(q *request) (compiled []tiering.Policy, broken []string) 
 	return compiled, broken
 }
 
-// anyLive reports whether a Job of the policy may still work, be it among the
-// children or only among the related Jobs.
-func (rs *runs) anyLive(p *parent) bool {
+// atWork reports whether a pod of the policy's Jobs may still do something, if
+// only letting go of its lock, be the Job among the children or only among the
+// related ones.
+func (rs *runs) atWork(p *parent) bool {
 	for _, list := range rs.byVolume {
 		if slices.ContainsFunc(list, func(r *run) bool { return r.live() && r.ours(p) }) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(rs.children, (*run).live)
+	return slices.ContainsFunc(rs.children, func(r *run) bool { return !r.over() })
 }
 
 // active counts the policy's Jobs that run.

@@ -118,7 +118,7 @@ type rig struct {
 	*sources
 	hooks *Hooks
 	now   time.Time
-	last reply
+	last  reply
 }
 
 // reply is an answer, read.
@@ -165,6 +165,9 @@ func (r *rig) post(t testing.TB, hook string, body []byte) reply {
 	q.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	r.hooks.Routes().ServeHTTP(w, q)
+	if hook == "customize" {
+		return reply{code: w.Code, body: w.Body.Bytes(), header: w.Header()}
+	}
 	return read(t, w)
 }
 

@@ -1,0 +1,106 @@
+package hooks
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/billyronks/couchestor/tiering"
+)
+
+// city is a rig of n volumes as large as those of a real cluster, one in ten of
+// them busy on cold pools, the rest quiet.
+func city(t testing.TB, n int) *rig {
+	t.Helper()
+	r := newRig(t)
+	r.scene = crowd(n, true)
+	inv := *r.mayastor.Inventory
+	r.mayastor.Inventory = &inv
+	r.place(1, "cold-1", "cold-2")
+	one := r.mayastor.Inventory.Volumes[0]
+	inv.Volumes = nil
+	for i := 1; i <= n; i++ {
+		v := one
+		v.Spec.UUID = uuid(i)
+		inv.Volumes = append(inv.Volumes, v)
+		iops := float64(middle)
+		if i%10 == 0 {
+			iops = busy + float64(i)
+		}
+		r.score(i, iops)
+	}
+	r.mayastor.Inventory = &inv
+	return r
+}
+
+func (r *rig) serve(t testing.TB, body []byte) {
+	w := httptest.NewRecorder()
+	r.hooks.Routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, Prefix+"/sync", bytes.NewReader(body)))
+	if w.Code != http.StatusOK {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+}
+
+// BenchmarkSync answers whole requests. x-token-scan compares with the bare
+// token scan of encoding/json over the same body in the same run; 1.5 is the
+// budget.
+func BenchmarkSync(b *testing.B) {
+	for _, n := range []int{100, 1_000, 10_000} {
+		b.Run(fmt.Sprintf("%d PVs", n), func(b *testing.B) {
+			r := city(b, n)
+			body := r.body()
+			var bare time.Duration
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				r.serve(b, body)
+				b.StopTimer()
+				start := time.Now()
+				scanTokens(b, body)
+				bare += time.Since(start)
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(bare), "x-token-scan")
+			b.ReportMetric(float64(len(body))/float64(n), "B/PV")
+		})
+	}
+}
+
+// weighing is an observer that weighs the heap at the heaviest moment: the
+// request is decoded and decided upon, and the answer is encoded.
+type weighing struct{ heap uint64 }
+
+func (*weighing) Request(string, int, int64, time.Duration) {}
+func (*weighing) Gone(string)                               {}
+func (w *weighing) Decided(_ string, plan *tiering.Plan, _ *tiering.StoragePolicyStatus) {
+	w.heap = heap()
+	runtime.KeepAlive(plan)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestSyncOfTenThousandVolumesHoldsLessThan64MiB(t *testing.T) {
+	r := city(t, 10_000)
+	body := r.body()
+	r.scene = nil
+	w := &weighing{}
+	r.hooks.config.Observer = w
+	r.serve(t, body) // Mayastor's facts are worked out once and kept.
+	idle := heap()
+	r.serve(t, body)
+	extra := int64(w.heap) - int64(idle)
+	t.Logf("%.1f MiB beyond idle for a body of %.1f MiB", float64(extra)/(1<<20), float64(len(body))/(1<<20))
+	if extra > 64<<20 {
+		t.Errorf("got %d MiB beyond idle, want at most 64", extra>>20)
+	}
+	runtime.KeepAlive(body)
+}
