@@ -34,9 +34,9 @@
 // These are recorded as [Simulator.Violations], each a sentence:
 //
 //   - a call of the caller lost the last fully synced copy;
-//   - a call of the caller left fewer synced copies than were there at
-//     [Simulator.Mark] (at most num_replicas, minus losses that were not the
-//     caller's; [Simulator.AllowReduced] lowers it);
+//   - a call of the caller left fewer synced copies than there were, and fewer
+//     than num_replicas was at [Simulator.Mark] or as others set it since
+//     ([Simulator.AllowReduced] allows less);
 //   - the caller scaled a never-published volume that has data, and its first
 //     publish now serves the blank replica;
 //   - a call no client of ours may make: deleting replicas or children, touching

@@ -177,6 +177,10 @@ func (s *Simulator) reattach(v *volume) {
 // trim removes replicas beyond num_replicas that no nexus uses. What the caller
 // made surplus, the caller lost.
 func (s *Simulator) trim(v *volume) {
+	who := s.actor
+	if v.owes {
+		who = caller
+	}
 	order := s.removalOrder(v)
 	for _, x := range order {
 		r := x.replica
@@ -189,7 +193,7 @@ func (s *Simulator) trim(v *volume) {
 		if v.target == nil && s.goodReplicas(v, r) == 0 {
 			continue
 		}
-		s.as(v.scaledBy, func() {
+		s.as(who, func() {
 			if s.remove(v, r) == nil {
 				s.observe(v)
 				s.changed(v, "self-heal removed a surplus replica")

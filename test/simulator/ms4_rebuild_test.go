@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -481,6 +482,53 @@ func TestMS4_9ASnapshotNeedsEveryReplicaHealthy(t *testing.T) {
 	})
 }
 
+func TestMS5_8ScalingDownIsRefusedWhileADrainsSpareRebuilds(t *testing.T) {
+	play(t, Config{}, 4, func(w *world) {
+		v := w.Published(100*gib, "sata-1", "sata-2")
+		w.act(w.PoolDrainMarker(v, true))
+		if body := w.want("PUT", count(v, 1), "", 412, "FailedPrecondition"); !strings.Contains(body, "spare") {
+			t.Errorf("got %s, want the spare named", body)
+		}
+		settle()
+		settle()
+		w.AllowReduced(v, 1)
+		w.scale(v, 1) // the spare is in sync now
+	})
+}
+
+func TestMS5_8TheReconcilerLeavesADrainsSpareAlone(t *testing.T) {
+	play(t, Config{NoHealth: true}, 3, func(w *world) {
+		v := w.AddVolume(Volume{Pools: []string{"sata-1"}})
+		w.act(w.PoolDrainMarker(v, true))
+		if body := w.want("PUT", count(v, 2), "", 412, "FailedPrecondition"); !strings.Contains(body, "spare") {
+			t.Errorf("got %s, want the spare named", body)
+		}
+		settle()
+		if got := len(w.Truth(v)); got != 2 {
+			t.Errorf("got %d replicas, want the unused spare kept", got)
+		}
+	})
+}
+
+func TestMS4_8APublishAfterAnUncleanStopStartsFromOneChild(t *testing.T) {
+	for _, tt := range []struct {
+		dead     bool
+		children int
+	}{{true, 1}, {false, 2}} {
+		play(t, Config{}, 3, func(w *world) {
+			v := w.AddVolume(Volume{Pools: []string{"sata-1", "sata-2"}, Target: "node-3"})
+			if tt.dead {
+				w.act(w.NodeDown("node-3"))
+			}
+			w.act(w.Unpublish(v))
+			w.act(w.Publish(v, "node-1"))
+			if got := len(w.volume(v).State.Target.Children); got != tt.children {
+				t.Errorf("target node dead %v: got %d children, want %d", tt.dead, got, tt.children)
+			}
+		})
+	}
+}
+
 func TestMS5_8ADrainMarkerIsNPlusOneReplicasWithNumReplicasN(t *testing.T) {
 	play(t, Config{}, 3, func(w *world) {
 		v := w.Published(100*gib, "sata-1")
@@ -490,6 +538,7 @@ func TestMS5_8ADrainMarkerIsNPlusOneReplicasWithNumReplicasN(t *testing.T) {
 			t.Errorf("got %d wanted and %d replicas, want 1 and 2", got.Spec.NumReplicas, len(got.State.ReplicaTopology))
 		}
 		w.want("PUT", count(v, 2), "", 412, "FailedPrecondition")
+		w.want("PUT", count(v, 0), "", 412, "FailedPrecondition")
 		settle()
 		settle()
 		if got := len(w.Truth(v)); got != 2 {

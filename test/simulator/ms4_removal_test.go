@@ -91,6 +91,47 @@ func mismatched(w *world) string {
 	return v
 }
 
+func TestMS4_5EachRungOfTheRemovalOrderDecidesWhenThoseAboveTie(t *testing.T) {
+	// Both are healthy children, Online, on matching and uncordoned ground.
+	even := standing{healthy: true, used: true, state: 3, progress: 101}
+	rungs := []struct {
+		name  string
+		since Profile // and not before
+		until Profile // and not after
+		first func(x *standing)
+		then  func(x *standing)
+	}{
+		{"unhealthy before healthy", Old, V2_12, func(x *standing) { x.healthy = false }, func(*standing) {}},
+		{"children before what is no child", Old, Old, func(*standing) {}, func(x *standing) { x.used, x.state = false, 0 }},
+		{"what is no child before children", V2_9, V2_12, func(x *standing) { x.used, x.state = false, 3 }, func(*standing) {}},
+		{"Faulted before Unknown", Old, V2_12, func(x *standing) { x.state = 0 }, func(x *standing) { x.state = 1 }},
+		{"Degraded before Online", Old, V2_12, func(x *standing) { x.state = 2 }, func(*standing) {}},
+		{"less rebuilt before more", V2_9, V2_12, func(x *standing) { x.progress = 10 }, func(x *standing) { x.progress = 90 }},
+		{"a node that does not match first", V2_9, V2_12, func(x *standing) { x.invalid = true }, func(x *standing) { x.mismatch = true }},
+		{"a pool that does not match before spread clashes", V2_9, V2_12, func(x *standing) { x.mismatch = true }, func(x *standing) { x.clashes = 2 }},
+		{"more clashes before a cordoned node", V2_9, V2_12, func(x *standing) { x.clashes = 2 }, func(x *standing) { x.clashes, x.cordoned = 1, true }},
+		{"a cordoned node before remote", V2_9, V2_12, func(x *standing) { x.cordoned, x.local = true, true }, func(*standing) {}},
+		{"remote before local", Old, V2_12, func(x *standing) { x.group = 1 }, func(x *standing) { x.local, x.group = true, 2 }},
+		{"more of the group first", Old, V2_12, func(x *standing) { x.group = 2 }, func(x *standing) { x.group = 1 }},
+	}
+	for order, p := range map[*func(a, b standing) int]Profile{new(oldRemoval): Old, new(newRemoval): V2_9} {
+		for _, r := range rungs {
+			if !p.atLeast(r.since) || !r.until.atLeast(p) {
+				continue
+			}
+			a, b := even, even
+			r.first(&a)
+			r.then(&b)
+			if (*order)(a, b) >= 0 || (*order)(b, a) <= 0 {
+				t.Errorf("%s on %s: got %d and %d, want the first to go", r.name, p, (*order)(a, b), (*order)(b, a))
+			}
+		}
+		if (*order)(even, even) != 0 {
+			t.Errorf("%s: equals do not tie", p)
+		}
+	}
+}
+
 func TestMS4_5TheNaiveMoveOfASingleReplicaLoopsForEverOnOldAndWorksWithANodeCordonSince2_9(t *testing.T) {
 	everyProfile(t, func(t *testing.T, p Profile) {
 		play(t, Config{Profile: p}, 2, func(w *world) {

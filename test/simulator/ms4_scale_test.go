@@ -351,6 +351,13 @@ func TestMS4_4CandidateSort(t *testing.T) {
 			}
 			return w.Published(gib, "sata-1")
 		}, []string{"nvme-3"}},
+		{"fewer replicas win over a little more space", func(w *world) string {
+			w.act(w.FillPool("nvme-3", 800*gib))
+			for _, p := range []string{"sata-2", "sata-3", "nvme-2"} {
+				w.AddVolume(Volume{Pools: []string{p}, Size: gib, Allocated: mib})
+			}
+			return w.AddVolume(Volume{Pools: []string{"sata-1"}, Target: "node-1", Size: gib, Thick: true})
+		}, []string{"nvme-3"}},
 		{"equal pools are drawn at random", func(w *world) string { return w.Published(gib, "sata-1") }, []string{"nvme-2", "nvme-3", "sata-2", "sata-3"}},
 	}
 	for _, tt := range tests {

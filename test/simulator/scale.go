@@ -141,10 +141,12 @@ func (s *Simulator) scale(v *volume, n int) error {
 		return err
 	}
 	v.scaledBy = s.actor
+	// What a -1 asked for and did not remove, self-heal removes on its behalf;
+	// any other surplus is the control plane's own.
+	v.owes = s.actor == caller && n < v.want && len(v.own) > n
 	switch {
 	case s.actor != caller:
 		v.truth.wanted = n
-		v.truth.floor = min(v.truth.floor, n)
 	case n > v.want:
 		v.ups++
 	default:

@@ -172,8 +172,9 @@ func (s *Simulator) Counts(volume string) (c Counts) {
 	return c
 }
 
-// Mark starts measuring a volume anew: what is synced now, up to num_replicas,
-// is what the caller must keep, and LowestSynced begins here.
+// Mark starts measuring a volume anew: num_replicas of now is how many synced
+// copies the caller must keep, as far as others leave them, and LowestSynced
+// begins here. Adding a volume marks it.
 func (s *Simulator) Mark(volume string) {
 	s.locked(func() {
 		if v, ok := s.volumes.get(volume); ok {
@@ -206,7 +207,6 @@ func (s *Simulator) AllowReduced(volume string, floor int) {
 func (s *Simulator) remark(v *volume) {
 	n := s.countSynced(v)
 	v.truth.wanted, v.truth.synced, v.truth.lowest = v.want, n, n
-	v.truth.floor = min(n, v.want)
 }
 
 // synced says whether r holds every byte written to v and serves it. The
@@ -266,26 +266,22 @@ func (s *Simulator) changed(v *volume, cause string) {
 	}
 }
 
-// judge compares the synced copies of v with what the caller must keep.
+// judge compares the synced copies of v with what the caller must keep: those
+// there were before its act, as far as they are wanted.
 func (s *Simulator) judge(v *volume, cause string) {
 	t := &v.truth
 	now := s.countSynced(v)
-	if now < t.synced {
-		floor := t.floor
+	if now < t.synced && s.actor == caller {
+		floor := min(t.synced, t.wanted)
 		if t.allow >= 0 {
 			floor = min(floor, t.allow)
 		}
 		switch {
-		case s.actor != caller:
-			t.floor = min(t.floor, now)
 		case now == 0:
 			s.violate("volume %s: the last fully synced copy was lost by the caller (%s)", v.uuid, cause)
 		case now < floor:
 			s.violate("volume %s: the caller left %d fully synced copies where %d must stay (%s)", v.uuid, now, floor, cause)
 		}
-	}
-	if now > t.synced {
-		t.floor = max(t.floor, min(now, t.wanted))
 	}
 	t.synced = now
 	t.lowest = min(t.lowest, now)

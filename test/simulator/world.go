@@ -99,6 +99,7 @@ type volume struct {
 	hiddenUntil   time.Time
 	ups, downs    int
 	scaledBy      actor
+	owes          bool // the caller's last -1 removed nothing yet (MS 4.5)
 }
 
 // operation is a persisted operation of a volume.
@@ -114,8 +115,7 @@ type operation struct {
 // record is what the truth of a volume was measured against.
 type record struct {
 	wanted int // num_replicas as others than the caller set it
-	floor  int // fewest synced copies the caller may leave
-	allow  int // what the test allowed below it; -1: nothing
+	allow  int // synced copies the test lets the caller go down to; -1: none fewer
 	synced int // at the last change
 	lowest int // since the mark
 }
