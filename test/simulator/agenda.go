@@ -26,6 +26,7 @@ func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
 
 // Push and Pop are heap's; use [Simulator.schedule].
 func (a *agenda) Push(x any) { *a = append(*a, x.(event)) }
+
 func (a *agenda) Pop() any {
 	old := *a
 	e := old[len(old)-1]

@@ -31,19 +31,25 @@ const (
 	ActNodeCordon     Act = "node-cordon"
 	ActHide           Act = "hide" // a volume is missing from the list
 	ActDegradePool    Act = "degrade-pool"
+	ActRestartNode    Act = "restart-node" // an io-engine restarts
+	ActDrain          Act = "drain"        // a node is drained of targets, or no longer
+	ActPoolDrain      Act = "pool-drain"   // a pool drain begins or ends its work on a volume
+	ActDelete         Act = "delete"       // a volume is deleted; only when asked for
 )
 
-// ForeignLabel is the node cordon label RandomAct sets.
+// ForeignLabel is the label of the node cordons and drains RandomAct sets.
 const ForeignLabel = "somebody-else"
 
 var acts = []Act{
 	ActNodeBlip, ActPoolBlip, ActFillPool, ActStall, ActFailRebuild, ActRestartRebuild, ActFailAttach, ActCoreRestart, ActCoreDown,
 	ActSwitchover, ActPublish, ActUserScale, ActResize, ActSnapshot, ActOperation, ActDirty, ActPoolCordon, ActNodeCordon, ActHide, ActDegradePool,
+	ActRestartNode, ActDrain, ActPoolDrain,
 }
 
 // RandomAct does one random act of somebody else, of the kinds allowed (none
-// named: any), and says which, or "" when the one drawn was not possible now.
-// It never takes the last synced copy of a volume out of reach.
+// named: any but ActDelete), and says which, or "" when the one drawn was not
+// possible now. It never takes the last synced copy of a volume out of reach,
+// and never has two nodes or two pools down.
 func (s *Simulator) RandomAct(rng *rand.Rand, allowed ...Act) string {
 	if len(allowed) == 0 {
 		allowed = acts
@@ -130,6 +136,22 @@ func (s *Simulator) RandomAct(rng *rand.Rand, allowed ...Act) string {
 	case ActDegradePool:
 		object = disk
 		err = s.DegradePool(disk, coin)
+	case ActRestartNode:
+		object = host
+		if err = s.spare(func(r *replica) bool { return r.pool.node.id == host }); err == nil {
+			err = s.RestartIOEngine(host)
+		}
+	case ActDrain:
+		object = host
+		if err = s.Drain(host, ForeignLabel); err != nil {
+			err = s.Undrain(host, ForeignLabel)
+		}
+	case ActPoolDrain:
+		if err = s.PoolDrainMarker(uuid, true); err != nil {
+			err = s.PoolDrainMarker(uuid, false)
+		}
+	case ActDelete:
+		err = s.DeleteVolume(uuid)
 	}
 	if err != nil {
 		return ""
@@ -160,7 +182,7 @@ func (s *Simulator) downPool() (id string) {
 }
 
 // spare returns an error when losing the replicas gone picks would leave a
-// volume without a synced copy, or while another node or pool is down.
+// volume without a synced copy.
 func (s *Simulator) spare(gone func(*replica) bool) (err error) {
 	s.locked(func() {
 		for _, v := range s.volumes.values {

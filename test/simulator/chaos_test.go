@@ -221,11 +221,21 @@ func TestADayAndTenThousandVolumesTakeNoTime(t *testing.T) {
 func FuzzServeHTTP(f *testing.F) {
 	const v = "ec4e66fd-3b33-4439-b504-d49aba53da26"
 	for _, seed := range [][3]string{
-		{"GET", "/v0/volumes?max_entries=0", ""}, {"PUT", "/v0/volumes/" + v + "/replica_count/3", ""}, {"PUT", "/v0/volumes/" + v + "/replica_count/1", ""},
-		{"PUT", "/v0/pools/sata-1/cordon", `{"replicas":true}`}, {"DELETE", "/v0/nodes/node-1/cordon/x", ""}, {"PUT", "/v0/pools/sata-1/label/a=b", ""},
-		{"DELETE", "/v0/nexuses/" + v + "/children/x%2Fy", ""}, {"PUT", "/v0/volumes/" + v + "/target", `{"node":"node-1"}`}, {"GET", "/metrics", ""},
-		{"PUT", "/v0/volumes/" + v + "/size", `{"size":-1}`}, {"GET", "/v0/volumes?max_entries=9223372036854775807&starting_token=9223372036854775807", ""},
-		{"GET", "//%zz/{}", "\x00"}, {"DELETE", "/v0/volumes/" + v, ""}, {"PUT", "/v0/nodes/node-2/drain/y", ""}, {"GET", "/v0/api/spec", ""},
+		{"GET", "/v0/volumes?max_entries=0", ""},
+		{"PUT", "/v0/volumes/" + v + "/replica_count/3", ""},
+		{"PUT", "/v0/volumes/" + v + "/replica_count/1", ""},
+		{"PUT", "/v0/pools/sata-1/cordon", `{"replicas":true}`},
+		{"DELETE", "/v0/nodes/node-1/cordon/x", ""},
+		{"PUT", "/v0/pools/sata-1/label/a=b", ""},
+		{"DELETE", "/v0/nexuses/" + v + "/children/x%2Fy", ""},
+		{"PUT", "/v0/volumes/" + v + "/target", `{"node":"node-1"}`},
+		{"GET", "/metrics", ""},
+		{"PUT", "/v0/volumes/" + v + "/size", `{"size":-1}`},
+		{"GET", "/v0/volumes?max_entries=9223372036854775807&starting_token=9223372036854775807", ""},
+		{"GET", "//%zz/{}", "\x00"},
+		{"DELETE", "/v0/volumes/" + v, ""},
+		{"PUT", "/v0/nodes/node-2/drain/y", ""},
+		{"GET", "/v0/api/spec", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}

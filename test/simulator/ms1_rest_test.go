@@ -14,8 +14,14 @@ func TestMS1_2AMissingRouteIs404WithoutABodyAndAMissingObjectWithOne(t *testing.
 	const nobody = "514ed1c8-7174-49ac-b9cd-ad44ef670a67"
 	play(t, Config{Profile: Old}, 1, func(w *world) {
 		for _, c := range [][2]string{
-			{"GET", "/"}, {"GET", "/v0/nothing"}, {"POST", "/v0/volumes"}, {"PATCH", "/v0/pools/sata-1"}, {"GET", "/v0/pools/"},
-			{"PUT", "/v0/pools/sata-1/cordon"}, {"DELETE", "/v0/pools/sata-1/cordon"}, {"PUT", "/v0/volumes/" + nobody + "/replica_count"},
+			{"GET", "/"},
+			{"GET", "/v0/nothing"},
+			{"POST", "/v0/volumes"},
+			{"PATCH", "/v0/pools/sata-1"},
+			{"GET", "/v0/pools/"},
+			{"PUT", "/v0/pools/sata-1/cordon"},
+			{"DELETE", "/v0/pools/sata-1/cordon"},
+			{"PUT", "/v0/volumes/" + nobody + "/replica_count"},
 		} {
 			if body := w.want(c[0], c[1], `{"replicas":true}`, 404, ""); body != "" {
 				t.Errorf("%s %s: got body %q, want none", c[0], c[1], body)

@@ -128,7 +128,7 @@ func TestOnChangeSeesEveryChangeWhileItIsConsistent(t *testing.T) {
 	play(t, Config{RebuildRate: 100 * mib}, 3, func(w *world) {
 		v := w.Published(gib, "sata-1", "sata-2")
 		var causes []string
-		var lowest, cordoned = 9, 0
+		lowest, cordoned := 9, 0
 		w.OnChange(func(view View) {
 			causes = append(causes, strings.TrimPrefix(view.Cause(), "volume "+v+": "))
 			lowest = min(lowest, view.Synced(v))
@@ -143,7 +143,6 @@ func TestOnChangeSeesEveryChangeWhileItIsConsistent(t *testing.T) {
 		settle()
 		w.scale(v, 2)
 		settle()
-		new := w.Truth(v)
 		want := []string{"pool sata-3: PUT cordon", "scaled to 3", "pool sata-3: DELETE cordon", "rebuild of ", "scaled to 2"}
 		if len(causes) != len(want) {
 			t.Fatalf("got causes %q, want %q", causes, want)
@@ -153,8 +152,8 @@ func TestOnChangeSeesEveryChangeWhileItIsConsistent(t *testing.T) {
 				t.Errorf("cause %d: got %q, want %q...", i, causes[i], want[i])
 			}
 		}
-		if lowest != 2 || cordoned != 1 || len(new) != 2 {
-			t.Errorf("got lowest %d, cordoned %d, %d replicas; want 2, 1, 2", lowest, cordoned, len(new))
+		if lowest != 2 || cordoned != 1 || len(w.Truth(v)) != 2 {
+			t.Errorf("got lowest %d, cordoned %d, %d replicas; want 2, 1, 2", lowest, cordoned, len(w.Truth(v)))
 		}
 	})
 }

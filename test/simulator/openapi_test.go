@@ -91,10 +91,12 @@ func walk(w *world) {
 	}
 	for _, step := range steps {
 		step()
-		reads := []string{"/v0/volumes?max_entries=0", "/v0/volumes?max_entries=1", "/v0/pools", "/v0/nodes", "/v0/replicas", "/v0/nexuses", "/v0/specs",
+		reads := []string{
+			"/v0/volumes?max_entries=0", "/v0/volumes?max_entries=1", "/v0/pools", "/v0/nodes", "/v0/replicas", "/v0/nexuses", "/v0/specs",
 			"/v0/volumes/snapshots?max_entries=0", "/v0/volumes/" + fancy + "/snapshots?max_entries=1", "/v0/pools/sata-1", "/v0/pools/nope",
 			"/v0/nodes/node-1", "/v0/nodes/node-1/pools", "/v0/nodes/node-1/pools/sata-1", "/v0/nodes/node-1/replicas",
-			"/v0/pools?volume_id=" + plain, "/v0/nodes/nope", "/v0/volumes/" + plain + "/snapshots/" + plain}
+			"/v0/pools?volume_id=" + plain, "/v0/nodes/nope", "/v0/volumes/" + plain + "/snapshots/" + plain,
+		}
 		for _, v := range w.Volumes() {
 			reads = append(reads, "/v0/volumes/"+v, "/v0/volumes/"+v+"/rebuild-history")
 		}

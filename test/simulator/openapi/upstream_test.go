@@ -16,8 +16,11 @@ func TestUpstreamsDocumentIsUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, op := range [][2]string{
-		{"GET", "/v0/volumes"}, {"GET", "/v0/volumes/" + id[len("/v0/things/"):]},
-		{"PUT", "/v0/volumes/x/replica_count/2"}, {"PUT", "/v0/pools/p/label/tier=nvme"}, {"PUT", "/v0/nodes/n/cordon/mine"},
+		{"GET", "/v0/volumes"},
+		{"GET", "/v0/volumes/" + id[len("/v0/things/"):]},
+		{"PUT", "/v0/volumes/x/replica_count/2"},
+		{"PUT", "/v0/pools/p/label/tier=nvme"},
+		{"PUT", "/v0/nodes/n/cordon/mine"},
 	} {
 		if !d.Has(op[0], op[1]) {
 			t.Errorf("%s %s was not found", op[0], op[1])
