@@ -245,7 +245,7 @@ func TestEveryResultIsRecordedOnce(t *testing.T) {
 		written := 0
 		moves, failures := 0, 0
 		gone := map[string]bool{}
-		for step := range rapid.IntRange(1, 25).Draw(rt, "steps") {
+		for step := range rapid.IntRange(1, 16).Draw(rt, "steps") {
 			r.now = r.now.Add(time.Minute)
 			for range rapid.IntRange(0, 4).Draw(rt, "results") {
 				i := 1 + step*10 + len(r.children)%10

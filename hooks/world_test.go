@@ -22,14 +22,9 @@ import (
 type sources struct {
 	scores   tiering.Scores
 	mayastor Mayastor
-	// window is that asked for last.
-	window time.Duration
 }
 
-func (s *sources) Scores(_ context.Context, window time.Duration) tiering.Scores {
-	s.window = window
-	return s.scores
-}
+func (s *sources) Scores(context.Context, time.Duration) tiering.Scores { return s.scores }
 
 func (s *sources) Mayastor(context.Context) Mayastor { return s.mayastor }
 
