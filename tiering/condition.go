@@ -131,9 +131,9 @@ func (p *Plan) contested() string {
 }
 
 func ambiguous(pools []Ambiguity) string {
-	var s []string
-	for _, a := range pools {
-		s = append(s, "pool "+a.Pool+" ("+a.Why+")")
+	s := make([]string, len(pools))
+	for i, a := range pools {
+		s[i] = "pool " + a.Pool + " (" + a.Why + ")"
 	}
 	return "These pools are in no tier: " + list(s) + ". Correct their labels or the policy's selectors."
 }
@@ -152,9 +152,9 @@ func faulty(prev []metav1.Condition, faults []error) []metav1.Condition {
 	all = slices.DeleteFunc(all, func(c metav1.Condition) bool {
 		return c.Type == ConditionReady || c.Type == ConditionPolicyAccepted
 	})
-	var s []string
-	for _, err := range faults {
-		s = append(s, err.Error()+".")
+	s := make([]string, len(faults))
+	for i, err := range faults {
+		s[i] = err.Error() + "."
 	}
 	message := or(text(strings.Join(s, " ")), "The policy has faults.")
 	return append(all,
@@ -202,8 +202,8 @@ func settle(prev, now []metav1.Condition, generation int64, at time.Time) []meta
 	return all
 }
 
-// isReason reports whether the schema of a condition accepts s as its reason:
-// ^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$
+// isReason reports whether s is a reason by the schema of a condition, which
+// asks for ^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$ in at most 1024 characters.
 func isReason(s string) bool {
 	if s == "" || len(s) > 1024 || s[len(s)-1] == ',' || s[len(s)-1] == ':' {
 		return false

@@ -1,6 +1,7 @@
 package tiering
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -20,7 +21,7 @@ const (
 // rest of a sentence that begins with the field's name.
 func (d Duration) Parse() (time.Duration, error) {
 	if d == "" {
-		return 0, fmt.Errorf("is empty; write a duration such as 30m, 24h or 7d")
+		return 0, errors.New("is empty; write a duration such as 30m, 24h or 7d")
 	}
 	if len(d) > durationChars {
 		return 0, fmt.Errorf("has more than %d characters; write a duration such as 30m, 24h or 7d", durationChars)
@@ -41,18 +42,18 @@ func (d Duration) Parse() (time.Duration, error) {
 		if !ok {
 			return 0, fmt.Errorf("is %q, which has an unknown unit; the units are d, h, m and s", string(d))
 		}
-		n := time.Duration(0)
+		n := int64(0)
 		for _, c := range []byte(rest[:digits]) {
 			if n > (math.MaxInt64-9)/10 {
 				n = math.MaxInt64
 				break
 			}
-			n = n*10 + time.Duration(c-'0')
+			n = n*10 + int64(c-'0')
 		}
-		if n > (longest-sum)/unit {
+		if n > int64((longest-sum)/unit) {
 			return 0, fmt.Errorf("is %q, which is too long; the longest duration is %s", string(d), longestText)
 		}
-		sum += n * unit
+		sum += time.Duration(n * int64(unit))
 		rest = rest[digits+1:]
 	}
 	if sum == 0 {

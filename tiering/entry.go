@@ -1,7 +1,6 @@
 package tiering
 
 import (
-	"cmp"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +23,7 @@ type draft struct {
 	PlanEntry
 	order int
 	class class
+	d     *Decision
 }
 
 // entries returns the plan for the status: what moves, what is next, and which
@@ -37,32 +37,39 @@ func (p *Plan) entries(prev []PlanEntry) []PlanEntry {
 			drafts = append(drafts, e)
 		}
 	}
-	keep(drafts, prev)
-	slices.SortFunc(drafts, func(a, b draft) int {
-		if c := cmp.Compare(a.order, b.order); c != 0 {
-			return c
+	before := kept(prev)
+	for i := range drafts {
+		before.keep(&drafts[i].PlanEntry)
+	}
+	// Stable, so that what ties stays in the order of names.
+	slices.SortStableFunc(drafts, func(a, b draft) int {
+		if a.order != b.order {
+			return a.order - b.order
 		}
-		name := cmp.Compare(a.VolumeName, b.VolumeName)
 		if a.Action == actionMoving || a.Action == actionRecover {
-			return name
+			return 0
 		}
-		return byTurn(a.class, b.class, a.ScoreIOPS, b.ScoreIOPS, name)
+		return byTurn(a.class, b.class, a.ScoreIOPS, b.ScoreIOPS)
 	})
 	if len(drafts) == 0 {
 		return nil
 	}
-	shown := make([]PlanEntry, 0, min(len(drafts), mostEntries))
-	for i := range drafts[:cap(shown)] {
-		shown = append(shown, drafts[i].PlanEntry)
+	shown := make([]PlanEntry, min(len(drafts), mostEntries))
+	for i := range shown {
+		shown[i] = drafts[i].PlanEntry
+		shown[i].Claim = drafts[i].d.Volume.Claim()
+		shown[i].Reason = p.reason(drafts[i].d)
+		before.keepReason(&shown[i])
 	}
 	return shown
 }
 
-// draft returns the entry of one decision, if it has one.
+// draft returns the entry of one decision, if it has one, but for what is
+// written out for those entries alone that are shown.
 func (p *Plan) draft(d *Decision) (draft, bool) {
 	v := d.Volume
-	e := draft{class: d.class(), PlanEntry: PlanEntry{
-		VolumeName: v.Name, Claim: v.Claim(), FromTier: d.FromWord(), ToTier: d.To.String(),
+	e := draft{class: d.class(), d: d, PlanEntry: PlanEntry{
+		VolumeName: v.Name, FromTier: d.FromWord(), ToTier: d.To.String(),
 		ScoreIOPS: round(v.Sample.iops), Since: inSeconds(p.in.Now),
 	}}
 	switch d.Act {
@@ -71,33 +78,47 @@ func (p *Plan) draft(d *Decision) (draft, bool) {
 		if j.Policy != p.in.Policy.Name && d.Winner != "" {
 			return draft{}, false // The policy that wins the volume shows it.
 		}
-		e.order, e.Action, e.Reason = 0, actionMoving, "Job "+j.Name+" of policy "+j.Policy+" moves it."
-		e.FromTier, e.ToTier, e.ScoreIOPS = j.From.String(), j.To.String(), round(j.ScoreIOPS)
-		if j.From == NoTier {
-			e.FromTier = d.FromWord()
-		}
-		if j.Recovery {
-			e.Reason = "Job " + j.Name + " of policy " + j.Policy + " undoes or finishes what an attempt left behind."
+		e.order, e.Action = 0, actionMoving
+		e.ToTier, e.ScoreIOPS = j.To.String(), round(j.ScoreIOPS)
+		if j.From != NoTier {
+			e.FromTier = j.From.String()
 		}
 		if !j.Started.IsZero() {
 			e.Since = inSeconds(j.Started)
 		}
 	case Recover:
 		e.order, e.Action, e.ToTier, e.ScoreIOPS = 1, actionRecover, NoTier.String(), 0
-		e.Reason = "An attempt was started and left unfinished; a Job undoes or finishes it."
 	case Move:
-		e.order, e.Action, e.Reason = 2, actionMove, capital(d.Why())
+		e.order, e.Action = 2, actionMove
 	case WouldMove:
-		e.order, e.Action, e.Reason = 2, actionWouldMove, capital(d.Why())
+		e.order, e.Action = 2, actionWouldMove
 	case Hold:
 		if !d.matters() {
 			return draft{}, false
 		}
-		e.order, e.Action, e.Gate, e.Reason = 3, actionHold, d.Held.Gate.String(), capital(d.Held.Reason())
+		e.order, e.Action, e.Gate = 3, actionHold, d.Held.Gate.String()
 	case Stay:
 		return draft{}, false
 	}
 	return e, true
+}
+
+// reason is the sentence of an entry.
+func (p *Plan) reason(d *Decision) string {
+	switch d.Act {
+	case Moving:
+		j := d.Volume.Live
+		if j.Recovery {
+			return "Job " + j.Name + " of policy " + j.Policy + " undoes or finishes what an attempt left behind."
+		}
+		return "Job " + j.Name + " of policy " + j.Policy + " moves it."
+	case Recover:
+		return "An attempt was started and left unfinished; a Job undoes or finishes it."
+	case Move, WouldMove:
+		return capital(d.Why())
+	case Hold, Stay:
+	}
+	return capital(d.Held.Reason())
 }
 
 // matters reports whether a hold belongs into the plan: there is a wish, and
@@ -116,33 +137,43 @@ func (d *Decision) matters() bool {
 	return true
 }
 
-// keep gives entries the score and the time of the same entry in prev: that
-// with the same volume, direction and gate. The gate route also keeps its
-// sentence while its machine-readable beginning is the same, since what a
-// route refuses may be told with figures.
-func keep(drafts []draft, prev []PlanEntry) {
-	if len(prev) == 0 {
+// entryKey is what makes an entry of one status the same as one of the next:
+// the volume, the direction and the gate.
+type entryKey struct{ volume, from, to, gate string }
+
+func (e *PlanEntry) key() entryKey {
+	return entryKey{e.VolumeName, e.FromTier, e.ToTier, e.Gate}
+}
+
+// earlier are the entries of the status before.
+type earlier map[entryKey]*PlanEntry
+
+func kept(prev []PlanEntry) earlier {
+	before := make(earlier, len(prev))
+	for i := range prev {
+		before[prev[i].key()] = &prev[i]
+	}
+	return before
+}
+
+// keep gives an entry the score and the time it had.
+func (b earlier) keep(e *PlanEntry) {
+	was, ok := b[e.key()]
+	if !ok {
 		return
 	}
-	type key struct{ volume, from, to, gate string }
-	of := func(e *PlanEntry) key { return key{e.VolumeName, e.FromTier, e.ToTier, e.Gate} }
-	before := make(map[key]*PlanEntry, len(prev))
-	for i := range prev {
-		before[of(&prev[i])] = &prev[i]
+	if e.Action != actionMoving {
+		e.ScoreIOPS = was.ScoreIOPS
 	}
-	for i := range drafts {
-		e := &drafts[i].PlanEntry
-		was, ok := before[of(e)]
-		if !ok {
-			continue
-		}
-		if e.Action != actionMoving {
-			e.ScoreIOPS = was.ScoreIOPS
-		}
-		e.Since = metav1.NewTime(was.Since.UTC())
-		if e.Gate == GateRoute.String() && code(e.Reason) == code(was.Reason) {
-			e.Reason = was.Reason
-		}
+	e.Since = metav1.NewTime(was.Since.UTC())
+}
+
+// keepReason gives an entry of the gate route the sentence it had while its
+// machine-readable beginning is the same, since what a route refuses may be
+// told with figures.
+func (b earlier) keepReason(e *PlanEntry) {
+	if was, ok := b[e.key()]; ok && e.Gate == GateRoute.String() && code(e.Reason) == code(was.Reason) {
+		e.Reason = was.Reason
 	}
 }
 

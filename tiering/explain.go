@@ -170,7 +170,7 @@ func (v Verdict) filled(figures bool, have string) (what, next string) {
 	case v.Have.unit == inWords:
 		return have + limit, again
 	case !figures:
-		return v.Have.text + " filled beyond the limit" + limit, next
+		return "pool " + v.Have.text + " would be filled beyond the limit" + limit, next
 	default:
 		return have + " full with this move, those in flight and those planned before" + limit, next
 	}

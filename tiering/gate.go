@@ -75,9 +75,10 @@ const firstInTurn = GateCapacity
 
 // Gates returns all gates in the order in which they are asked.
 func Gates() []Gate {
-	var all []Gate
-	for _, g := range gates() {
-		all = append(all, g.Gate)
+	order := gates()
+	all := make([]Gate, len(order))
+	for i, g := range order {
+		all[i] = g.Gate
 	}
 	return all
 }

@@ -42,7 +42,7 @@ func settled(t *turn) Verdict {
 		if n == nil || !n.Online {
 			continue // The gate calm speaks of it.
 		}
-		if u := t.plan.settledSince("node "+name, n.OnlineSince); !u.Pass && later(&u, &v) {
+		if u := t.plan.settledSince("node ", name, n.OnlineSince); !u.Pass && later(&u, &v) {
 			v = u
 		}
 	}
@@ -61,18 +61,17 @@ func later(u, v *Verdict) bool {
 	return u.OpensAt.IsZero() || u.OpensAt.After(v.OpensAt)
 }
 
-func (p *Plan) settledSince(what string, since time.Time) Verdict {
+func (p *Plan) settledSince(kind, name string, since time.Time) Verdict {
 	least := p.in.Limits.Settle
 	want := span(least)
 	if least <= 0 {
 		return passes(words("pools and nodes are Online"), want)
 	}
 	if since.IsZero() {
-		return holds(words(what+" is Online since nobody knows when"), want)
+		return holds(words(kind+name+" is Online since nobody knows when"), want)
 	}
-	have := instant(what+" is Online only since", since)
 	if opens := since.Add(least); p.in.Now.Before(opens) {
-		return holdsUntil(opens, have, want)
+		return holdsUntil(opens, instant(kind+name+" is Online only since", since), want)
 	}
 	return passes(words("pools and nodes are settled"), want)
 }
@@ -94,8 +93,7 @@ func (p *Plan) settleTier(t Tier) Verdict {
 			continue
 		}
 		usable++
-		what := "pool " + name
-		for _, v := range [...]Verdict{p.settledSince(what, pool.OnlineSince), p.settledSince("node "+n.Name, n.OnlineSince)} {
+		for _, v := range [...]Verdict{p.settledSince("pool ", name, pool.OnlineSince), p.settledSince("node ", n.Name, n.OnlineSince)} {
 			if !v.Pass && later(&v, &worst) || v.Pass && worst.Pass {
 				worst = v
 			}

@@ -3,7 +3,7 @@ package tiering
 // coverage: there is a score, and enough samples stand behind it. Without, the
 // volume belongs on no tier, and holds the one it has.
 func coverage(t *turn) Verdict {
-	want := percent("", float64(t.rules().MinCoveragePercent))
+	want := percent(float64(t.rules().MinCoveragePercent))
 	metrics, s := &t.plan.in.World.Metrics, &t.v.Sample
 	switch {
 	case !metrics.OK:
@@ -11,9 +11,9 @@ func coverage(t *turn) Verdict {
 	case !s.Known():
 		return holds(words(s.Why()), want)
 	case s.coverage < float64(t.rules().MinCoveragePercent):
-		return holds(percent("", s.coverage), want)
+		return holds(percent(s.coverage), want)
 	}
-	return passes(percent("", s.coverage), want)
+	return passes(percent(s.coverage), want)
 }
 
 // trusts reports whether the gate coverage passes.

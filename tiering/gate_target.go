@@ -2,6 +2,7 @@ package tiering
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -30,6 +31,11 @@ func route(t *turn) Verdict {
 	case r.Replicas <= 0 || len(r.Landing) == 0:
 		return holds(words("NoRoute: no replica has a pool to go to"), want)
 	}
+	for _, name := range r.Landing {
+		if _, ok := slices.BinarySearch(pools, name); !ok {
+			return holds(words("NoRoute: it leads to pool "+name+", which is not in tier "+t.to.String()), want)
+		}
+	}
 	t.route, t.routed = r, true
 	return passes(items(int64(r.Replicas), "replicas with a step"), want)
 }
@@ -53,7 +59,7 @@ func capacity(t *turn) Verdict {
 		return notAsked("there is no route")
 	}
 	most := t.rules().MaxPoolUsedPercent
-	want := percent("", float64(most))
+	want := percent(float64(most))
 	space := need(t.v)
 	if space <= 0 {
 		return holds(words("the volume's size is not known"), want)
@@ -72,10 +78,10 @@ func capacity(t *turn) Verdict {
 		after := 100 * (float64(pool.UsedBytes) + float64(reserved) + float64(space)) / float64(pool.CapacityBytes)
 		if t.ledger.room(pool, place, most) < space {
 			// Rounded up, so that what is too much never reads as enough.
-			return holds(percent("pool "+name+" would be", math.Ceil(after*10-1e-6)/10), want)
+			return holds(fill(name, math.Ceil(after*10-1e-6)/10), want)
 		}
 		if after > fullest {
-			fullest, have = after, percent("pool "+name+" would be", after)
+			fullest, have = after, fill(name, after)
 		}
 	}
 	return passes(have, want)

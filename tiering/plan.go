@@ -44,10 +44,11 @@ func Decide(in Input) *Plan {
 	inTurn := slices.IndexFunc(p.gates, func(g gate) bool { return g.Gate == firstInTurn })
 
 	running := p.base.clone()
-	var wishes []int
+	var wishes []wish
+	var t turn // One for all volumes: gates are called through pointers.
 	for i, m := range mine {
 		d := &p.Decisions[i]
-		t := p.turn(m.v, m.selected, m.winner)
+		p.begin(&t, m.v, m.selected, m.winner)
 		*d = Decision{
 			Volume: m.v, Selected: m.selected, From: t.from, Mixed: t.mixed, To: t.to,
 			ThresholdIOPS: t.threshold,
@@ -66,8 +67,8 @@ func Decide(in Input) *Plan {
 			held, ok := t.ask(p.gates[:inTurn])
 			switch {
 			case ok:
-				wishes = append(wishes, i)
 				d.Route = t.route
+				wishes = append(wishes, p.wish(i))
 			case held.Gate == GateBand:
 				d.Act, d.Held = Stay, held
 			default:
@@ -77,10 +78,10 @@ func Decide(in Input) *Plan {
 	}
 	p.base = running.clone()
 
-	slices.SortFunc(wishes, func(a, b int) int { return inOrder(&p.Decisions[a], &p.Decisions[b]) })
-	for _, i := range wishes {
-		d := &p.Decisions[i]
-		t := turn{
+	slices.SortFunc(wishes, inOrder)
+	for _, w := range wishes {
+		d := &p.Decisions[w.at]
+		t = turn{
 			plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
 			clear: true, route: d.Route, routed: true, ledger: running,
 		}
@@ -90,7 +91,7 @@ func Decide(in Input) *Plan {
 			continue
 		}
 		p.debit(running, d.Volume, d.Route.Landing)
-		p.moves = append(p.moves, i)
+		p.moves = append(p.moves, w.at)
 		d.TargetPools = p.Tiers.Pools(d.To)
 		d.Act = WouldMove
 		if !p.dryRun() {
@@ -156,7 +157,10 @@ func (p *Plan) concerned() []concern {
 		}
 	}
 	byName := func(a, b concern) int {
-		return cmp.Or(cmp.Compare(a.v.Name, b.v.Name), cmp.Compare(a.v.UUID, b.v.UUID))
+		if c := cmp.Compare(a.v.Name, b.v.Name); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.v.UUID, b.v.UUID)
 	}
 	if !slices.IsSortedFunc(mine, byName) {
 		slices.SortFunc(mine, byName)
@@ -182,9 +186,9 @@ func (p *Plan) owners() map[string]bool {
 	return names
 }
 
-// turn works out where a volume is and where it belongs.
-func (p *Plan) turn(v *Volume, selected bool, winner *Policy) turn {
-	t := turn{plan: p, v: v, selected: selected, winner: winner, clear: true, ledger: p.base}
+// begin begins the turn of a volume: where it is, and where it belongs.
+func (p *Plan) begin(t *turn, v *Volume, selected bool, winner *Policy) {
+	*t = turn{plan: p, v: v, selected: selected, winner: winner, clear: true, ledger: p.base}
 	r := &p.in.Policy.Rules
 	if v.Listed {
 		t.from, t.mixed = p.Tiers.Place(v.Replicas)
@@ -194,7 +198,7 @@ func (p *Plan) turn(v *Volume, selected bool, winner *Policy) turn {
 		t.lean = p.Tiers.lean(r, v)
 	}
 	if !selected || !p.trusts(&v.Sample) {
-		return t
+		return
 	}
 	t.trusted = true
 	if t.to, t.threshold = r.band(v.Sample.iops, t.lean); t.to == NoTier {
@@ -203,7 +207,6 @@ func (p *Plan) turn(v *Volume, selected bool, winner *Policy) turn {
 	if !t.wishes() {
 		t.threshold = 0
 	}
-	return t
 }
 
 // verdict asks one gate by name.
@@ -251,26 +254,40 @@ func (d *Decision) class() class {
 	return promote
 }
 
-// inOrder orders moves by class, then the busiest promotion and the idlest
-// demotion first, then by name.
-func inOrder(a, b *Decision) int {
-	return byTurn(a.class(), b.class(), a.Volume.Sample.iops, b.Volume.Sample.iops,
-		cmp.Or(cmp.Compare(a.Volume.Name, b.Volume.Name), cmp.Compare(a.Volume.UUID, b.Volume.UUID)))
+// wish is a volume's place in the order of moves.
+type wish struct {
+	class class
+	score float64
+	// at is the place in Decisions, which are sorted by name.
+	at int
 }
 
-func byTurn(a, b class, scoreA, scoreB float64, name int) int {
-	if c := cmp.Compare(a, b); c != 0 {
+func (p *Plan) wish(at int) wish {
+	d := &p.Decisions[at]
+	return wish{d.class(), d.Volume.Sample.iops, at}
+}
+
+// inOrder orders wishes by class, then the busiest promotion and the idlest
+// demotion first, then by name.
+func inOrder(a, b wish) int {
+	if c := byTurn(a.class, b.class, a.score, b.score); c != 0 {
 		return c
 	}
-	score := 0
+	return a.at - b.at
+}
+
+func byTurn(a, b class, scoreA, scoreB float64) int {
+	if a != b {
+		return int(a) - int(b)
+	}
 	switch a {
 	case promote:
-		score = cmp.Compare(scoreB, scoreA)
+		return cmp.Compare(scoreB, scoreA)
 	case demote:
-		score = cmp.Compare(scoreA, scoreB)
+		return cmp.Compare(scoreA, scoreB)
 	case finish:
 	}
-	return cmp.Or(score, name)
+	return 0
 }
 
 // Verdicts asks all gates about one decision, in order, on the same input, with
@@ -282,10 +299,12 @@ func (p *Plan) Verdicts(i int) []Verdict {
 	if d.Winner != "" {
 		winner = p.rivals.winner(d.Volume)
 	}
-	t := p.turn(d.Volume, d.Selected, winner)
+	var t turn
+	p.begin(&t, d.Volume, d.Selected, winner)
 	t.ledger = p.base.clone()
 	for _, m := range p.moves {
-		if before := &p.Decisions[m]; inOrder(before, d) < 0 {
+		if inOrder(p.wish(m), p.wish(i)) < 0 {
+			before := &p.Decisions[m]
 			p.debit(t.ledger, before.Volume, before.Route.Landing)
 		}
 	}

@@ -80,7 +80,8 @@ func TestCaps(t *testing.T) {
 		{
 			"a recovery that starts now counts", append(slices.Clone(three),
 				volume("zz", attempt(Attempt{N: 1, Policy: "gold", State: AttemptStarted, At: ago(time.Hour)}))),
-			both(2, 25), []string{"a"},
+			both(2, 25),
+			[]string{"a"},
 		},
 	}
 	for _, test := range tests {

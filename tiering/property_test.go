@@ -352,10 +352,10 @@ func TestWhatIsLiveIsMovingAndWhatIsUncleanIsRecoveredOnce(t *testing.T) {
 					continue
 				}
 				d := &p.Decisions[k]
-				switch {
-				case d.Act == Recover:
+				if d.Act == Recover {
 					recoveries++
-				case d.Act == Move:
+				}
+				if d.Act == Move {
 					begun++
 				}
 				if (v.Live != nil) != (d.Act == Moving) {

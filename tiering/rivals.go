@@ -79,11 +79,11 @@ func (r *rivals) arrange(place int, rules *Rules) {
 func oneLabel(rules *Rules) (key, value string, ok bool) {
 	requirements, _ := rules.Volumes.Requirements()
 	for _, q := range requirements {
-		switch q.Operator() {
-		case selection.Equals, selection.DoubleEquals, selection.In:
-			if values := q.ValuesUnsorted(); len(values) == 1 {
-				return q.Key(), values[0], true
-			}
+		if op := q.Operator(); op != selection.Equals && op != selection.In {
+			continue
+		}
+		if values := q.ValuesUnsorted(); len(values) == 1 {
+			return q.Key(), values[0], true
 		}
 	}
 	return "", "", false

@@ -342,8 +342,12 @@ func TestErrorStatusKeepsWhatTheFaultsDoNotConcern(t *testing.T) {
 		t.Errorf("got %+v", metrics)
 	}
 	for _, c := range []struct{ got, want any }{
-		{s.MigrationHistory, reread(t, prev).MigrationHistory}, {s.Plan, reread(t, prev).Plan},
-		{s.TotalMigrations, int64(1)}, {s.FailedMigrations, int64(1)}, {s.HotVolumes, int64(1)}, {s.WatchedVolumes, int64(2)},
+		{s.MigrationHistory, reread(t, prev).MigrationHistory},
+		{s.Plan, reread(t, prev).Plan},
+		{s.TotalMigrations, int64(1)},
+		{s.FailedMigrations, int64(1)},
+		{s.HotVolumes, int64(1)},
+		{s.WatchedVolumes, int64(2)},
 	} {
 		if diff := cmp.Diff(c.want, c.got); diff != "" {
 			t.Errorf("carried over (-want +got):\n%s", diff)

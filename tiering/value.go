@@ -21,6 +21,7 @@ type unit uint8
 const (
 	inWords unit = iota
 	inPercent
+	inFill
 	inIOPS
 	inNanoseconds
 	inUnixSeconds
@@ -30,11 +31,15 @@ const (
 	inSetting
 )
 
-func words(s string) Value               { return Value{text: s} }
-func percent(of string, n float64) Value { return Value{text: of, num: n, unit: inPercent} }
-func iops(n float64) Value               { return Value{num: n, unit: inIOPS} }
-func span(d time.Duration) Value         { return Value{num: float64(d), unit: inNanoseconds} }
-func items(n int64, what string) Value   { return Value{text: what, num: float64(n), unit: inItems} }
+func words(s string) Value    { return Value{text: s} }
+func percent(n float64) Value { return Value{num: n, unit: inPercent} }
+
+// fill is how full a pool would be, in percent.
+func fill(pool string, n float64) Value { return Value{text: pool, num: n, unit: inFill} }
+
+func iops(n float64) Value             { return Value{num: n, unit: inIOPS} }
+func span(d time.Duration) Value       { return Value{num: float64(d), unit: inNanoseconds} }
+func items(n int64, what string) Value { return Value{text: what, num: float64(n), unit: inItems} }
 
 func instant(of string, t time.Time) Value {
 	return Value{text: of, num: float64(t.Unix()), unit: inUnixSeconds}
@@ -56,13 +61,15 @@ func (v Value) String() string {
 	case inWords:
 		return v.text
 	case inPercent:
-		return after(v.text, formatPercent(v.num))
+		return formatPercent(v.num)
+	case inFill:
+		return "pool " + v.text + " would be " + formatPercent(v.num)
 	case inIOPS:
 		return formatIOPS(v.num)
 	case inNanoseconds:
 		return formatSpan(time.Duration(v.num))
 	case inUnixSeconds:
-		return after(v.text, formatTime(time.Unix(int64(v.num), 0)))
+		return v.text + " " + formatTime(time.Unix(int64(v.num), 0))
 	case inItems:
 		return whole(v.num) + " " + plural(v.num, v.text)
 	case inPriority:
@@ -79,13 +86,6 @@ func (v Value) String() string {
 		return v.text + " is " + whole(v.num)
 	}
 	return v.text
-}
-
-func after(subject, figure string) string {
-	if subject == "" {
-		return figure
-	}
-	return subject + " " + figure
 }
 
 func whole(n float64) string { return strconv.FormatFloat(n, 'f', 0, 64) }
@@ -123,9 +123,9 @@ func formatSpan(d time.Duration) string {
 	}
 	var b []byte
 	put := func(unit time.Duration, name byte) {
-		if n := d / unit; n > 0 {
-			b = append(strconv.AppendInt(b, int64(n), 10), name)
-			d -= n * unit
+		if n := int64(d / unit); n > 0 {
+			b = append(strconv.AppendInt(b, n, 10), name)
+			d %= unit
 		}
 	}
 	if d >= 2*day {

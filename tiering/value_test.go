@@ -12,11 +12,11 @@ func TestValuesInWords(t *testing.T) {
 	}{
 		{Value{}, ""},
 		{words("as it is"), "as it is"},
-		{percent("", 80), "80 %"},
-		{percent("", 31.27), "31.2 %"},
-		{percent("", 79.9999), "79.9 %"}, // Never rounded up to what is enough.
-		{percent("", 100), "100 %"},
-		{percent("pool a", 0.05), "pool a 0 %"},
+		{percent(80), "80 %"},
+		{percent(31.27), "31.2 %"},
+		{percent(79.9999), "79.9 %"}, // Never rounded up to what is enough.
+		{percent(100), "100 %"},
+		{fill("a", 90.05), "pool a would be 90 %"},
 		{iops(1234.56), "1234.6 IOPS"},
 		{iops(0), "0 IOPS"},
 		{iops(1e9), "1000000000 IOPS"},
