@@ -91,7 +91,7 @@ const (
 //	down     N+1           new is being rebuilt again    up
 //	down     N             victim gone                   idle, next replica
 //	down     N             victim still there            idle, failed
-//	undo     N+1           new not in sync               undo
+//	undo     N+1           new known not to be in sync   undo
 //	undo     N+1           all in sync, twice            down
 //	undo     N             -                             idle
 //	reduce   N             all in sync, twice            reduce
@@ -159,6 +159,9 @@ func (j *Journal) nextUp(v Volume, s signals) (act, string) {
 		}
 		return j.nextIdle(v, s)
 	case j.N + 1:
+		if j.Denied {
+			return j.scaled(v)
+		}
 		return j.nextSync(v, s)
 	default:
 		return j.scaled(v)
@@ -170,13 +173,12 @@ func (j *Journal) nextSync(v Volume, s signals) (act, string) {
 	if !j.findNew(v) {
 		return actWait, "the new replica is not visible yet"
 	}
-	synced := Synced(v, j.New.UUID)
 	switch {
 	case !j.onTarget(j.New.Pool):
 		if j.Tries >= maxTries {
 			j.end(Failed, ReasonWrongPool, fmt.Sprintf("the server placed the new replica on pool %s, which is not a target, in each of %d tries", j.New.Pool, j.Tries))
 		}
-		if !synced {
+		if behind(v, j.New.UUID) {
 			return actUndo, fmt.Sprintf("the new replica landed on pool %s, which is not a target", j.New.Pool)
 		}
 		if s.whole {
@@ -197,7 +199,7 @@ func (j *Journal) nextSync(v Volume, s signals) (act, string) {
 	case s.stalled:
 		j.end(Failed, ReasonStalled, fmt.Sprintf("the rebuild on pool %s made no progress", j.New.Pool))
 	}
-	if j.Ending != nil && !synced {
+	if j.Ending != nil && behind(v, j.New.UUID) {
 		return actUndo, "stopped while the new replica was being rebuilt"
 	}
 	return actWait, "wait for sync"
@@ -223,7 +225,7 @@ func (j *Journal) nextDown(v Volume, s signals) (act, string) {
 		}
 		j.enter(PhaseIdle, s.now)
 		if _, there := v.State.Replicas[j.Victim.UUID]; there {
-			j.end(Failed, ReasonNotSteerable, fmt.Sprintf("the server removed another replica than the one on pool %s; no data was lost, and the volume has %d replicas in sync", j.Victim.Pool, j.N))
+			j.wrongVictim()
 		} else if j.Victim.UUID != j.New.UUID {
 			j.finishReplica()
 		}
@@ -239,7 +241,7 @@ func (j *Journal) nextUndo(v Volume, s signals) (act, string) {
 		switch {
 		case !j.findNew(v):
 			return actWait, "the new replica is not visible"
-		case !Synced(v, j.New.UUID):
+		case behind(v, j.New.UUID):
 			return actUndo, "the new replica is not in sync"
 		case s.whole:
 			// The rebuild was faster than the stop: giving up the old one is
@@ -285,6 +287,9 @@ func (j *Journal) nextReduce(v Volume, s signals) (act, string) {
 			// adopt it.
 			return j.surplus(s, actRestore)
 		}
+		if _, there := v.State.Replicas[j.Victim.UUID]; there {
+			j.wrongVictim()
+		}
 		j.enter(PhaseRestore, s.now)
 		j.Tries = 0
 		return actRestore, "one replica was given up"
@@ -308,7 +313,7 @@ func (j *Journal) nextRestore(v Volume, s signals) (act, string) {
 			return actWait, "wait for sync"
 		}
 		j.enter(PhaseIdle, s.now)
-		if j.onTarget(j.New.Pool) {
+		if j.onTarget(j.New.Pool) && j.Ending == nil {
 			j.finishReplica()
 		} else {
 			j.end(Failed, ReasonWrongPool, fmt.Sprintf("the replica that was given up came back on pool %s, which is not a target", j.New.Pool))
@@ -317,6 +322,14 @@ func (j *Journal) nextRestore(v Volume, s signals) (act, string) {
 	default:
 		return j.scaled(v)
 	}
+}
+
+// behind reports whether the target itself says that the replica is not in
+// sync. While there is no target nobody knows, and a -1 that was to take back a
+// blank replica could find one that was finished a moment before: wait then.
+func behind(v Volume, replica string) bool {
+	r := v.State.Replicas[replica]
+	return v.State.Target != nil && (r.ChildStatus == StatusDegraded || r.ChildStatus == StatusFaulted)
 }
 
 // findNew looks for the replica of this step's +1 and remembers it. Should
@@ -346,6 +359,12 @@ func (j *Journal) finishReplica() {
 	j.Finished++
 	j.New, j.Victim, j.Before = ReplicaRef{}, ReplicaRef{}, nil
 	j.StepStarted, j.Tries = time.Time{}, 0
+}
+
+// wrongVictim ends the move because the server cannot be steered: to try again
+// would be a loop (MS 4.5).
+func (j *Journal) wrongVictim() {
+	j.end(Failed, ReasonNotSteerable, fmt.Sprintf("the server removed another replica than the one on pool %s; no data was lost; check that its version is the one it claims or was vouched for", j.Victim.Pool))
 }
 
 // scaled ends the move because the replica count is nobody's that we know.

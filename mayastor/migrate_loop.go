@@ -192,14 +192,9 @@ func (r *run) restore(ctx context.Context) error {
 		if w.vol.Spec.NumReplicas != r.j.N-1 {
 			return nil
 		}
-		if r.j.Tries < maxTries && r.j.Ending == nil {
-			var out []string
-			for _, c := range Candidates(w.vol, w.pools, w.nodes) {
-				if c.Reject == "" && !r.j.onTarget(c.Pool) {
-					out = append(out, c.Pool)
-				}
-			}
-			if err := p.cordonPools(ctx, out); err != nil {
+		if r.j.Tries < maxTries && r.j.Ending == nil && r.cap.PoolCordon {
+			if err := p.cordonPools(ctx, r.others(w)); err != nil {
+				r.j.Tries++
 				return err
 			}
 		}
@@ -210,6 +205,17 @@ func (r *run) restore(ctx context.Context) error {
 		r.audit(ActionAdd, "restore the replica that was given up")
 		return r.setReplicas(ctx, r.j.N)
 	})
+}
+
+// others are the pools off target that the server could choose now.
+func (r *run) others(w world) []string {
+	var ids []string
+	for _, c := range Candidates(w.vol, w.pools, w.nodes) {
+		if c.Reject == "" && !r.j.onTarget(c.Pool) {
+			ids = append(ids, c.Pool)
+		}
+	}
+	return ids
 }
 
 // giveUp asks for one replica less and steers which one goes. The volume is
@@ -230,6 +236,13 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 		if _, there := w.vol.State.Replicas[r.j.Victim.UUID]; !there {
 			// Self-heal replaced it meanwhile; any replica off target will do.
 			r.j.Victim = r.otherVictim(w.vol)
+		}
+		if do == actReduce && r.cap.PoolCordon {
+			// Below its number a volume must find its way back: that the server
+			// can be steered is proven before, not after.
+			if err := p.cordonPools(ctx, r.others(w)); err != nil {
+				return err
+			}
 		}
 		cordon, ok := w.steer(r.j.Victim, p.label(), r.cap)
 		if !ok {
@@ -298,9 +311,9 @@ func (r *run) setReplicas(ctx context.Context, n int) error {
 	}
 	_, err = r.Client.SetReplicas(guarded, r.j.Volume, n)
 	cancel()
-	r.j.LastError = ""
+	r.j.LastError, r.j.Denied = "", false
 	if err != nil {
-		r.j.LastError = err.Error()
+		r.j.LastError, r.j.Denied = err.Error(), IsRefused(err) && r.j.Tries == 1
 		r.log.Warn("the server did not confirm the replica count; look what it did", "action", ActionWaiting, "replicas", n, "error", err.Error())
 	}
 	if serr := r.settle(ctx); serr != nil {

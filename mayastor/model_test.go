@@ -1,8 +1,10 @@
 package mayastor_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -89,9 +91,8 @@ func model(t *testing.T, seed uint64, total *modelTally) {
 	inBubble(t, cfg, nodes, func(b *bench) {
 		t := b.t
 		b.ledger = newMemLedger()
-		if os.Getenv("COUCHESTOR_MODEL_SEED") != "" {
-			b.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-		}
+		var story bytes.Buffer
+		b.log = slog.New(slog.NewTextHandler(&story, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		b.tweak = func(m *mayastor.Migrator) {
 			m.Claimed = "2.9"
 			m.CachePeriod = cfg.CachePeriod + time.Second
@@ -134,7 +135,15 @@ func model(t *testing.T, seed uint64, total *modelTally) {
 		for vol := range want {
 			stream++
 			own := rand.New(rand.NewPCG(seed, stream))
-			wg.Go(func() { b.persist(own, vol, nodes, calm, total) })
+			reduced := own.IntN(4) == 0
+			switch {
+			case reduced:
+				b.sim.AllowReduced(vol, 2)
+			case scaled:
+				// A +1 of the user that meets ours cannot be told from it.
+				b.sim.AllowReduced(vol, want[vol])
+			}
+			wg.Go(func() { b.persist(own, vol, nodes, reduced, calm, total) })
 		}
 		wg.Wait()
 		total.runs.Add(1)
@@ -160,7 +169,7 @@ func model(t *testing.T, seed uint64, total *modelTally) {
 			t.Errorf("pool cordons of ours are left: %v", pools)
 		}
 		if t.Failed() {
-			t.Fatalf("reproduce with COUCHESTOR_MODEL_SEED=%d", seed)
+			t.Fatalf("reproduce with COUCHESTOR_MODEL_SEED=%d\n%s", seed, story.String())
 		}
 	})
 }
@@ -210,20 +219,23 @@ func (b *bench) repair(nodes int) {
 			_ = b.sim.FillPool(pool, -gib<<10)
 		}
 	}
-	for _, vol := range b.sim.Volumes() {
-		_ = b.sim.ResumeRebuild(vol)
-		_ = b.sim.Publish(vol, "")
+	for range 10 { // a core that just restarted publishes nothing yet
+		for _, vol := range b.sim.Volumes() {
+			_ = b.sim.ResumeRebuild(vol)
+			_ = b.sim.Publish(vol, "")
+		}
+		time.Sleep(10 * time.Second)
 	}
 }
 
 // persist makes attempts at one volume as the planner and its Jobs would: an
 // attempt that died is resumed, one that ended is followed by another, and in
 // the end what is left is brought to rest.
-func (b *bench) persist(rng *rand.Rand, vol string, nodes int, calm time.Time, total *modelTally) {
+func (b *bench) persist(rng *rand.Rand, vol string, nodes int, reduced bool, calm time.Time, total *modelTally) {
 	for n := int64(1); n < 40; n++ {
 		o := b.order(vol, nvme(nodes)...)
 		o.N = n
-		o.Ask.AllowReduced = rng.IntN(4) == 0
+		o.Ask.AllowReduced = reduced
 		o.Recover = rng.IntN(10) == 0
 		if time.Now().After(calm.Add(time.Hour)) {
 			return
@@ -231,7 +243,7 @@ func (b *bench) persist(rng *rand.Rand, vol string, nodes int, calm time.Time, t
 		for {
 			result, err := b.attempt(rng, o, calm, total)
 			if time.Now().After(calm.Add(6 * time.Hour)) {
-				b.t.Errorf("volume %s: attempt %d is not at rest 6 h after the last fault: %v", vol, n, err)
+				b.t.Errorf("volume %s: attempt %d is not at rest 6 h after the last fault: %v\n%s", vol, n, err, b.raw("/v0/volumes/"+vol))
 				return
 			}
 			if err != nil {
@@ -254,6 +266,21 @@ func (b *bench) persist(rng *rand.Rand, vol string, nodes int, calm time.Time, t
 		}
 		time.Sleep(time.Duration(1+rng.IntN(15)) * time.Minute)
 	}
+}
+
+// raw returns what the server says at the path.
+func (b *bench) raw(path string) string {
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, "http://mayastor.test"+path, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	resp, err := b.http.Do(req)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return fmt.Sprint(string(text), err)
 }
 
 // attempt runs one migrator, which is perhaps killed or told to stop.
