@@ -31,7 +31,8 @@ func TestBuildIsReadFromTheProgram(t *testing.T) {
 		},
 		{"nothing recorded", debug.BuildInfo{}, Build{Version: "(devel)", Revision: "unknown"}},
 		{
-			"changes without a revision", debug.BuildInfo{Settings: setting("vcs.modified", "true")},
+			"changes without a revision",
+			debug.BuildInfo{Settings: setting("vcs.modified", "true")},
 			Build{Version: "(devel)", Revision: "unknown"},
 		},
 	} {

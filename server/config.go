@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
+
+	"github.com/prometheus/common/config"
 
 	"github.com/billyronks/couchestor/hooks"
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/server/world"
-	"github.com/prometheus/common/config"
 )
 
 // Config is all that the service depends on. [Config.Validate] tells all its
@@ -74,9 +76,9 @@ func (c Config) Validate() error {
 	address := func(flag, value string) {
 		_, port, err := net.SplitHostPort(value)
 		if err == nil {
-			_, err = net.LookupPort("tcp", port)
+			_, err = strconv.ParseUint(port, 10, 16)
 		}
-		fault(err != nil, "--%s %q is not host:port (%v); give one such as :8080", flag, value, err)
+		fault(err != nil, "--%s %q is not host:port; give one such as :8080", flag, value)
 	}
 	address("listen-address", c.ListenAddress)
 	address("ops-address", c.OpsAddress)

@@ -7,10 +7,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/billyronks/couchestor/server/world"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/billyronks/couchestor/server/world"
 )
 
 // The hooks and the listeners, as values of a metric's label.

@@ -9,11 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/billyronks/couchestor/server/world"
-	"github.com/billyronks/couchestor/tiering"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/billyronks/couchestor/server/world"
+	"github.com/billyronks/couchestor/tiering"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

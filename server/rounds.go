@@ -4,8 +4,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/billyronks/couchestor/tiering"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/billyronks/couchestor/tiering"
 )
 
 // The values of the labels tier and state of couchestor_volumes.

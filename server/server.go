@@ -100,7 +100,7 @@ func (s *Server) Run(ctx context.Context) error {
 // serve is Run on listeners that are open; it closes them.
 func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
 	build := ReadBuild()
-	s.log.Info("serving", slog.String("hooks", hooks.Addr().String()), slog.String("ops", ops.Addr().String()),
+	s.log.InfoContext(ctx, "serving", slog.String("hooks", hooks.Addr().String()), slog.String("ops", ops.Addr().String()),
 		slog.String("version", build.Version), slog.String("revision", build.Revision))
 
 	servers := []*http.Server{s.httpServer(s.hooks), s.httpServer(s.ops)}
@@ -121,26 +121,26 @@ func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		s.log.Info("stopping", slog.Any("cause", context.Cause(ctx)))
+		s.log.InfoContext(ctx, "stopping", slog.Any("cause", context.Cause(ctx)))
 	case err = <-failed:
 	}
 	// Health and metrics answer until the last hook has.
 	for _, srv := range servers {
-		s.shutdown(srv)
+		s.shutdown(context.WithoutCancel(ctx), srv)
 	}
 	enough()
 	s.sources.close()
 	wg.Wait()
-	s.log.Info("stopped")
+	s.log.InfoContext(ctx, "stopped")
 	return err
 }
 
 // shutdown lets the server's requests finish, and cuts off what takes too long.
-func (s *Server) shutdown(srv *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), graceful)
+func (s *Server) shutdown(ctx context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, graceful)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
-		s.log.Warn("requests were cut off", slog.Any("err", err))
+		s.log.WarnContext(ctx, "requests were cut off", slog.Any("err", err))
 		_ = srv.Close()
 	}
 }

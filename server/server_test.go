@@ -16,8 +16,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/billyronks/couchestor/mayastor"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/billyronks/couchestor/mayastor"
 )
 
 // away is a network in which nothing answers.
@@ -168,8 +169,8 @@ func TestConfigTellsAllFaultsAtOnce(t *testing.T) {
 		PrometheusURL: "prometheus:9090", Mayastor: mayastor.Config{URL: "http://user@host"},
 		PrometheusTimeout: 10 * time.Millisecond, ScrapeInterval: 100*time.Millisecond + 1, CacheTTL: time.Hour,
 	}
-	want := `--listen-address "8080" is not host:port (address 8080: missing port in address); give one such as :8080
---ops-address "localhost:what" is not host:port (lookup tcp/what: unknown port); give one such as :8080
+	want := `--listen-address "8080" is not host:port; give one such as :8080
+--ops-address "localhost:what" is not host:port; give one such as :8080
 --prometheus-url: "prometheus:9090" is not of the form http://host:port; give one such as http://prometheus:9090
 --prometheus-timeout is 10ms; give at least 1s
 --scrape-interval 100.000001ms has parts of a millisecond, which Prometheus does not know; leave them out

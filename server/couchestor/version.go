@@ -6,8 +6,9 @@ import (
 	"io"
 	"runtime"
 
-	"github.com/billyronks/couchestor/server"
 	"github.com/spf13/cobra"
+
+	"github.com/billyronks/couchestor/server"
 )
 
 func newVersionCommand() *cobra.Command {

@@ -13,9 +13,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/tiering"
-	"github.com/google/go-cmp/cmp"
 )
 
 // fakeInventory answers with one pool and one node that are Online.

@@ -15,9 +15,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/billyronks/couchestor/tiering"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/config"
+
+	"github.com/billyronks/couchestor/tiering"
 )
 
 // fakeProm is a Prometheus that answers each of the three queries with a body.
@@ -147,12 +148,14 @@ func TestScores(t *testing.T) {
 		{
 			"coverage above the window is clamped to 100 percent",
 			&fakeProm{score: vectorOf("a=1"), reads: vectorOf("a=101.6"), writes: vectorOf("a=103.3")},
-			ok, map[string]tiering.Sample{"a": known(1, 100)},
+			ok,
+			map[string]tiering.Sample{"a": known(1, 100)},
 		},
 		{
 			"an idle volume has the score zero and is known",
 			&fakeProm{score: vectorOf("a=0"), reads: vectorOf("a=100"), writes: vectorOf("a=100")},
-			ok, map[string]tiering.Sample{"a": known(0, 100)},
+			ok,
+			map[string]tiering.Sample{"a": known(0, 100)},
 		},
 		{
 			"NaN is unknown",
@@ -208,7 +211,8 @@ func TestScores(t *testing.T) {
 		{
 			"a volume with reads only is unknown",
 			&fakeProm{score: vectorOf("a=1"), reads: vectorOf("a=100", "b=100"), writes: vectorOf("a=100")},
-			ok, map[string]tiering.Sample{
+			ok,
+			map[string]tiering.Sample{
 				"a": known(1, 100),
 				"b": tiering.UnknownSample("Prometheus has no sample of volume_num_write_ops in the window"),
 			},
@@ -216,7 +220,8 @@ func TestScores(t *testing.T) {
 		{
 			"a volume with writes only is unknown",
 			&fakeProm{score: vectorOf("a=1"), reads: vectorOf("a=100"), writes: vectorOf("a=100", "b=100")},
-			ok, map[string]tiering.Sample{
+			ok,
+			map[string]tiering.Sample{
 				"a": known(1, 100),
 				"b": tiering.UnknownSample("Prometheus has no sample of volume_num_read_ops in the window"),
 			},
@@ -224,7 +229,8 @@ func TestScores(t *testing.T) {
 		{
 			"a score without coverage is unknown",
 			&fakeProm{score: vectorOf("a=1", "b=2"), reads: vectorOf("a=100"), writes: vectorOf("a=100")},
-			ok, map[string]tiering.Sample{
+			ok,
+			map[string]tiering.Sample{
 				"a": known(1, 100),
 				"b": tiering.UnknownSample("Prometheus has no sample of volume_num_read_ops in the window"),
 			},
@@ -421,7 +427,7 @@ func TestPrometheusDownKeepsTheLastScoresUntilTheyAreTooOld(t *testing.T) {
 		if got := p.Scores(t.Context(), time.Hour); !got.Source.OK || len(got.Samples) != 1 {
 			t.Errorf("got %+v at the bound, want the last good scores", got)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		got := p.Scores(t.Context(), time.Hour)
 		if got.Source.OK || got.Source.Reason != QueryFailed || got.Samples != nil {
 			t.Errorf("got %+v beyond the bound, want no data and no samples", got)

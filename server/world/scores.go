@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/billyronks/couchestor/tiering"
 	"github.com/prometheus/common/config"
+
+	"github.com/billyronks/couchestor/tiering"
 )
 
 const (
@@ -231,7 +232,7 @@ func (p *Prometheus) State() State {
 func (p *Prometheus) Close() {
 	p.mu.Lock()
 	p.closed = true
-	var open []*window
+	open := make([]*window, 0, len(p.windows))
 	for _, w := range p.windows {
 		open = append(open, w)
 	}
