@@ -34,15 +34,20 @@ func FirstVictim(v Volume, nodes []Node, pools []Pool, capability Capability) (R
 	// Without a live target nothing is known of anybody's health, and a replica
 	// in an unknown place has no rank.
 	certain := v.Spec.Target != nil && v.State.Target != nil
-	whole := 0
+	healthy, whole := 0, 0
 	for i, r := range ranks {
-		certain = certain && r.ref.Node != "" && r.ref.Pool != "" && (i == 0 || ranks[0].before(r))
-		if r.keys[byHealth] == 1 && v.State.Replicas[r.ref.UUID].State == StatusOnline {
-			whole++
+		certain = certain && !r.ref.nowhere() && (i == 0 || ranks[0].before(r))
+		if r.keys[byHealth] == 1 {
+			healthy++
+			if v.State.Replicas[r.ref.UUID].State == StatusOnline {
+				whole++
+			}
 		}
 	}
 	// A replica in sync goes only while more of them are there than are wanted.
-	certain = certain && (ranks[0].keys[byHealth] == 0 || whole > v.Spec.NumReplicas-1)
+	// And without one in sync the record of health is not what children show: the
+	// last child to fault stays healthy in it.
+	certain = certain && healthy > 0 && (ranks[0].keys[byHealth] == 0 || whole > v.Spec.NumReplicas-1)
 	return ranks[0].ref, certain
 }
 
@@ -150,7 +155,7 @@ func (r *removal) rank(ref ReplicaRef, all []ReplicaRef, cordon string) rank {
 	if !r.modern {
 		return k
 	}
-	if ref.Node == cordon {
+	if cordon != "" && ref.Node == cordon {
 		k.keys[byCordon] = 0
 	}
 	for _, key := range r.spread {

@@ -142,6 +142,8 @@ func (w *walk) find() ([]Step, bool) {
 	}
 	var steps []Step
 	for p := w.start; len(p.left) > 0; {
+		// Each Landing is looked at whole, not with what the search left over.
+		w.budget = maxPositions
 		s, next := w.step(p)
 		if len(s.Landing) == 0 {
 			return nil, false
@@ -329,9 +331,18 @@ func (w *walk) hazards(all []ReplicaRef, landing []string) []string {
 	}
 	var ids []string
 	for _, pool := range w.sorted {
-		if _, wanted := slices.BinarySearch(landing, pool.ID); !wanted && !taken(pool, all) && w.may(pool, all) {
+		_, wanted := slices.BinarySearch(landing, pool.ID)
+		if !wanted && !taken(pool, all) && (w.may(pool, all) || w.roomAgain(pool)) {
 			ids = append(ids, pool.ID)
 		}
 	}
 	return ids
+}
+
+// roomAgain says whether only the room taken by a replica of this volume keeps
+// new ones off the pool: once it is gone, the pool may be chosen.
+func (w *walk) roomAgain(pool *Pool) bool {
+	f := w.fixed(pool)
+	return f != nil && (f.reason == ReasonPoolFull || f.reason == ReasonPoolOvercommit) &&
+		slices.ContainsFunc(w.start.left, func(r ReplicaRef) bool { return r.Pool == pool.ID })
 }
