@@ -159,9 +159,9 @@ func (j *Journal) nextUp(v Volume, s signals) (act, string) {
 		}
 		return j.nextIdle(v, s)
 	case j.N + 1:
-		if j.Denied {
-			return j.scaled(v)
-		}
+		// Should a user's +1 have come at the same instant as ours, nothing
+		// tells whose it is; to take it for theirs would pile up replicas
+		// wherever a proxy repeats a PUT.
 		return j.nextSync(v, s)
 	default:
 		return j.scaled(v)

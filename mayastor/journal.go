@@ -36,9 +36,6 @@ type Journal struct {
 	// LastError is the server's last answer to a replica count that did not
 	// confirm it, or "".
 	LastError string `json:"lastError,omitempty"`
-	// Denied is true if the only +1 of this step was refused in the server's
-	// own words: a replica that came all the same is somebody else's.
-	Denied bool `json:"denied,omitempty"`
 	// Touched is true once a replica count was asked for.
 	Touched bool `json:"touched,omitempty"`
 	// Finished counts replicas that reached a target pool.

@@ -311,9 +311,9 @@ func (r *run) setReplicas(ctx context.Context, n int) error {
 	}
 	_, err = r.Client.SetReplicas(guarded, r.j.Volume, n)
 	cancel()
-	r.j.LastError, r.j.Denied = "", false
+	r.j.LastError = ""
 	if err != nil {
-		r.j.LastError, r.j.Denied = err.Error(), IsRefused(err) && r.j.Tries == 1
+		r.j.LastError = err.Error()
 		r.log.Warn("the server did not confirm the replica count; look what it did", "action", ActionWaiting, "replicas", n, "error", err.Error())
 	}
 	if serr := r.settle(ctx); serr != nil {

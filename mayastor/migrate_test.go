@@ -273,25 +273,6 @@ func TestUserScalesTheVolumeMeanwhile(t *testing.T) {
 	})
 }
 
-func TestAReplicaThatTheUserAddedIsTheirs(t *testing.T) {
-	t.Parallel()
-	inBubble(t, simulator.Config{}, 6, func(b *bench) {
-		vol := b.sim.Published(gib, "sata-1", "sata-2")
-		b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: "/v0/volumes/*/replica_count/3", Before: func() {
-			if err := b.sim.UserScale(vol, 3); err != nil {
-				t.Error(err)
-			}
-		}})
-		result := b.move(b.order(vol, nvme(6)...))
-		if result.State != mayastor.Aborted || result.Reason != string(mayastor.ReasonScaled) {
-			t.Errorf("%s (%s) %s, want aborted (ScaledByOther)", result.State, result.Reason, result.Error)
-		}
-		if got := b.sim.Replicas(vol); got != 3 {
-			t.Errorf("num_replicas %d, want the user's 3", got)
-		}
-	})
-}
-
 func TestReducedRedundancy(t *testing.T) {
 	t.Parallel()
 	inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 3, func(b *bench) {
