@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs the scripts of testdata/script against the program itself.
+// $REQUEST is the sync request that the README sends with curl.
 // Besides the usual verbs there are:
 //
 //	ports NAME...             sets each variable to a free address 127.0.0.1:port
@@ -54,7 +56,9 @@ func TestScript(t *testing.T) {
 			// Nothing of the tester's own surroundings.
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("NO_PROXY", "*")
-			return nil
+			request, err := filepath.Abs("../../test/testdata/sync-request.json")
+			env.Setenv("REQUEST", request)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ports":      ports,

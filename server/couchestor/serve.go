@@ -84,7 +84,7 @@ SIGTERM or Ctrl-C ends it: what is being answered is finished, for up to 20 seco
   # Nothing is ever moved.
   couchestor serve --dry-run --log-format text \
     --prometheus-url http://localhost:9090 --mayastor-url http://localhost:8082
-  curl -H 'Content-Type: application/json' --data @request.json localhost:8080/hooks/1/sync`,
+  curl --data @request.json localhost:8080/hooks/1/sync`,
 		Args: cobra.NoArgs,
 	}
 	o.bind(cmd.Flags())
