@@ -41,6 +41,7 @@ type migrateOptions struct {
 	score       float64
 	recoverOnly bool
 	localLock   string
+	cluster     clusterFlags
 	dryRun      bool
 
 	snapshots  bool
@@ -72,6 +73,10 @@ refused before anything is touched, with a sentence that says why.
 It may be interrupted at any time: Ctrl-C brings the volume to a safe rest, and
 after a crash the same command resumes from its journal.
 
+Locks and journal are Leases of the cluster, where a kubeconfig or a pod's
+service account is found; they keep all migrators of that cluster apart. Without
+a cluster they are files, in the directory that --local-lock names.
+
 By hand it exits with 0 when moved, 3 when refused, 4 when failed, 5 when
 aborted, 1 when it has to be called again and 2 for bad flags. As a Job (with
 --attempt) it exits with 0 once the result is recorded, whatever it was.
@@ -102,6 +107,7 @@ is written to standard error.`,
 	f.Float64Var(&o.score, "score", 0, "IOPS that caused the move, for the record")
 	f.BoolVar(&o.recoverOnly, "recover", false, "only bring to rest what an earlier attempt left; begin nothing")
 	f.StringVar(&o.localLock, "local-lock", "", "directory for locks and journals. It protects from other migrators that use the same directory on this host; only Mayastor's own state protects the volume from anybody else")
+	o.cluster.bind(f)
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the steps that would be taken and exit")
 	f.BoolVar(&o.snapshots, "move-snapshots", false, "move a volume that has snapshots; they stay behind on the old pools and keep their space")
 	f.BoolVar(&o.reduced, "allow-reduced-redundancy", false, "let a volume of 3 or more replicas that has one on every node give one up first; never below 2 copies in sync")
@@ -113,7 +119,7 @@ is written to standard error.`,
 	f.DurationVar(&o.stall, "stall-after", 5*time.Minute, "give a rebuild up that makes no progress for so long")
 	f.DurationVar(&o.admitWait, "admit-wait", 10*time.Minute, "wait so long for a place among the moves that run")
 	f.StringVar(&o.jobName, "job-name", "", "Job that runs this attempt")
-	f.StringVar(&o.jobSpace, "job-namespace", "", "namespace of that Job")
+	f.StringVar(&o.jobSpace, "job-namespace", defaultJobNamespace, "namespace of that Job and of all Leases")
 	f.BoolVarP(&o.logVerbose, "verbose", "v", false, "also write why the migrator waits")
 	return cmd
 }
@@ -127,8 +133,8 @@ func (o *migrateOptions) validate() error {
 	if len(o.targets) == 0 && !o.recoverOnly {
 		errs = append(errs, errors.New("--target-pools is missing: name the pools to move to, as in --target-pools nvme-1,nvme-2"))
 	}
-	if o.localLock == "" && !o.dryRun {
-		errs = append(errs, errors.New("--local-lock is missing: name a directory for the lock and the journal, without which a crash could not be resumed"))
+	if !o.dryRun {
+		errs = append(errs, o.validateLedger())
 	}
 	for _, d := range []struct {
 		flag  string
@@ -169,18 +175,18 @@ func (o *migrateOptions) run(ctx context.Context, stdout, stderr io.Writer) erro
 	if o.dryRun {
 		return o.printSteps(ctx, stdout, client.Reader)
 	}
-	ledger, err := mayastor.NewDirLedger(o.localLock)
-	if err != nil {
-		return err
-	}
 	level := slog.LevelInfo
 	if o.logVerbose {
 		level = slog.LevelDebug
 	}
+	log := auditLog(stdout, level).With("actor", actor(), "trigger_iops", o.score)
+	ledger, stop, err := o.ledger(log)
+	if err != nil {
+		return err
+	}
 	progress := newProgress(stderr)
 	m := &mayastor.Migrator{
-		Client: client, Ledger: ledger, Progress: progress.show,
-		Log:         auditLog(stdout, level).With("actor", actor(), "trigger_iops", o.score),
+		Client: client, Ledger: ledger, Progress: progress.show, Log: log, Stop: stop,
 		CachePeriod: o.cache, PollInterval: o.poll, Timeout: o.timeout, StallAfter: o.stall, AdmitWait: o.admitWait,
 		Claimed: o.server.version, Caps: mayastor.Caps{Moves: o.moves},
 	}
@@ -236,28 +242,22 @@ func (o *migrateOptions) printSteps(ctx context.Context, w io.Writer, r *mayasto
 	}
 	fmt.Fprintf(w, "Volume %s, %d replicas, %s each.\n", o.volume, vol.Spec.NumReplicas, bytesText(vol.Spec.Size))
 	for i, s := range steps {
-		add := fmt.Sprintf("add a replica on %s", oneOf(s.Landing))
+		add := "Add a replica on " + strings.Join(s.Landing, " or ")
 		if len(s.Cordon) > 0 {
-			add += fmt.Sprintf(", with pool %s cordoned for the seconds of the placement", strings.Join(s.Cordon, ", "))
+			add += fmt.Sprintf(" (cordoned for those seconds: %s)", strings.Join(s.Cordon, ", "))
 		}
-		remove := fmt.Sprintf("give up replica %s on pool %s", s.Victim.UUID, s.Victim.Pool)
+		add += " and wait until it is proven in sync."
+		remove := fmt.Sprintf("Give up replica %s on %s", s.Victim.UUID, s.Victim.Pool)
 		if s.CordonNode != "" {
-			remove += fmt.Sprintf(", with node %s cordoned for the seconds of the removal", s.CordonNode)
+			remove += fmt.Sprintf(" (cordoned for those seconds: %s)", s.CordonNode)
 		}
+		remove += "."
 		if s.Kind == mayastor.RemoveFirst {
-			fmt.Fprintf(w, "%d. %s,\n   then %s and wait until it is in sync.\n", i+1, remove, add)
-		} else {
-			fmt.Fprintf(w, "%d. %s and wait until it is in sync,\n   then %s.\n", i+1, add, remove)
+			add, remove = remove, add
 		}
+		fmt.Fprintf(w, "%d. %s\n   %s\n", i+1, add, remove)
 	}
 	return nil
-}
-
-func oneOf(pools []string) string {
-	if len(pools) == 1 {
-		return "pool " + pools[0]
-	}
-	return "one of the pools " + strings.Join(pools, ", ")
 }
 
 // auditLog writes one JSON object a line, with the keys of the audit schema.
