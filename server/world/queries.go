@@ -2,7 +2,6 @@ package world
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -20,31 +19,38 @@ const pvName = "pv_name"
 
 // ScoreQuery is the PromQL expression for the mean IOPS, reads plus writes, of
 // every volume of the cluster over the window: one vector with one element per
-// pv_name.
+// pv_name. A volume that lacks one of the two counters is not in the vector.
 //
-// The max collapses what two scrapers saw of one target; the sum adds up the
-// targets that served a volume in turn. The target's node is called
-// exported_node where the scrape configuration has a node label of its own
-// (MS 7.2). A volume that lacks one of the two counters is not in the vector.
-func ScoreQuery(window time.Duration) string {
-	w := promDuration(window)
-	return fmt.Sprintf(
-		"sum by (%[1]s) (max by (%[1]s, node, exported_node) (rate(%[2]s[%[4]s]) + rate(%[3]s[%[4]s])))",
-		pvName, ReadOps, WriteOps, w)
+// It is the mean of the rates in the slots that [CoverageQuery] counts, each
+// rate over one slot and one scrape interval more, so that none of the increase
+// between two slots is lost. A rate over the whole window would count as idle
+// the time in which nothing was seen: a volume published 48 minutes ago would
+// score 80 % of its load over an hour. And the several series that a window
+// holds of one volume - two scrapers, a target that moved, an exporter that was
+// replaced - cannot be told apart by labels alone; in one slot they are the same
+// counter, and the greatest is taken.
+//
+// scrapeInterval is what the scrapes really are apart: if they come oftener, a
+// slot at either end of a stretch of samples counts for less than it was.
+func ScoreQuery(window, step, scrapeInterval time.Duration) string {
+	mean := func(counter string) string {
+		return fmt.Sprintf("avg_over_time((max by (%s) (rate(%s[%s])))[%s:%s])",
+			pvName, counter, promDuration(step+scrapeInterval), promDuration(window), promDuration(step))
+	}
+	return mean(ReadOps) + " + " + mean(WriteOps)
 }
 
 // CoverageQuery is the PromQL expression for how much of the window, in
 // percent, holds samples of the counter, for every volume of the cluster: one
 // vector with one element per pv_name. The window is cut into slots of one
-// step, and a slot counts if any target of the volume has a sample in it.
-// Values above 100 are possible by one slot, as slots are aligned to the clock
-// and not to the window; the reader clamps them.
+// step, and a slot counts if any target of the volume has a sample in it. How
+// many slots there are depends on the instant where the step does not divide
+// the window, so the engine counts them itself.
 func CoverageQuery(counter string, window, step time.Duration) string {
-	// Dividing here instead of in PromQL could lose the last digits; the text
-	// of both durations is exact.
+	slots := promDuration(window) + ":" + promDuration(step)
 	return fmt.Sprintf(
-		"100 * %[1]s / %[2]s * sum_over_time((max by (%[3]s) (present_over_time(%[4]s[%[5]s])))[%[6]s:%[5]s])",
-		seconds(step), seconds(window), pvName, counter, promDuration(step), promDuration(window))
+		"100 * sum_over_time((max by (%[1]s) (present_over_time(%[2]s[%[3]s])))[%[4]s]) / scalar(count_over_time(vector(1)[%[4]s]))",
+		pvName, counter, promDuration(step), slots)
 }
 
 // Step is the slot of [CoverageQuery]: the scrape interval, but for long
@@ -61,8 +67,3 @@ func Step(window, scrapeInterval time.Duration) time.Duration {
 // promDuration prints d as PromQL reads it, without loss for whole
 // milliseconds; Prometheus knows nothing shorter.
 func promDuration(d time.Duration) string { return model.Duration(d).String() }
-
-// seconds prints d as a PromQL number.
-func seconds(d time.Duration) string {
-	return strconv.FormatFloat(float64(d.Milliseconds())/1000, 'f', -1, 64)
-}

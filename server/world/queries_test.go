@@ -8,8 +8,8 @@ import (
 )
 
 func TestScoreQueryIsOneVectorOverReadsAndWrites(t *testing.T) {
-	got := ScoreQuery(time.Hour)
-	want := "sum by (pv_name) (max by (pv_name, node, exported_node) (rate(volume_num_read_ops[1h]) + rate(volume_num_write_ops[1h])))"
+	got := ScoreQuery(time.Hour, time.Minute, 15*time.Second)
+	want := "avg_over_time((max by (pv_name) (rate(volume_num_read_ops[1m15s])))[1h:1m]) + avg_over_time((max by (pv_name) (rate(volume_num_write_ops[1m15s])))[1h:1m])"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -24,15 +24,15 @@ func TestCoverageQueryCutsTheWindowIntoSlots(t *testing.T) {
 	}{
 		{
 			"an hour in minutes", ReadOps, time.Hour, time.Minute,
-			"100 * 60 / 3600 * sum_over_time((max by (pv_name) (present_over_time(volume_num_read_ops[1m])))[1h:1m])",
+			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_read_ops[1m])))[1h:1m]) / scalar(count_over_time(vector(1)[1h:1m]))",
 		},
 		{
 			"a demo in seconds", WriteOps, 15 * time.Second, time.Second,
-			"100 * 1 / 15 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[1s])))[15s:1s])",
+			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[1s])))[15s:1s]) / scalar(count_over_time(vector(1)[15s:1s]))",
 		},
 		{
 			"parts of a second", WriteOps, 7500 * time.Millisecond, 250 * time.Millisecond,
-			"100 * 0.25 / 7.5 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[250ms])))[7s500ms:250ms])",
+			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[250ms])))[7s500ms:250ms]) / scalar(count_over_time(vector(1)[7s500ms:250ms]))",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -188,7 +188,7 @@ func (p *Prometheus) read(ctx context.Context, over time.Duration) (map[string]t
 	step := Step(over, p.cfg.ScrapeInterval)
 	var vectors [3]map[string]element
 	for i, query := range []string{
-		ScoreQuery(over), CoverageQuery(ReadOps, over, step), CoverageQuery(WriteOps, over, step),
+		ScoreQuery(over, step, p.cfg.ScrapeInterval), CoverageQuery(ReadOps, over, step), CoverageQuery(WriteOps, over, step),
 	} {
 		began := time.Now()
 		v, err := p.client.vector(ctx, query, at)

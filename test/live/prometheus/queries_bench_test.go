@@ -28,10 +28,9 @@ func BenchmarkQueries(b *testing.B) {
 				labels: label("node", "node-"+node, "instance", "10.0.0."+node+":9502", "pod", "io-engine-"+node),
 			}.feed(b, p, fmt.Sprintf("pvc-%08x-7c5a-4b1e-9d3f-0123456789ab", i), epoch)
 		}
-		query, slots := product(time.Hour, time.Minute), bySlots(time.Hour, time.Minute)
+		query := product(time.Hour, time.Minute)
 		for _, q := range []struct{ name, expr string }{
 			{"score", query.score},
-			{"score by slots", slots.score},
 			{"coverage of " + world.ReadOps, query.reads},
 		} {
 			b.Run(fmt.Sprintf("scraped every %s/%s", every, q.name), func(b *testing.B) {

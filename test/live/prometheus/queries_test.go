@@ -11,7 +11,6 @@ import (
 
 	"github.com/billyronks/couchestor/server/world"
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/model"
 )
 
 // questions are the three queries a policy's window is judged by.
@@ -24,30 +23,10 @@ type questions struct {
 func product(window, scrapeInterval time.Duration) questions {
 	step := world.Step(window, scrapeInterval)
 	return questions{
-		score:  world.ScoreQuery(window),
+		score:  world.ScoreQuery(window, step, scrapeInterval),
 		reads:  world.CoverageQuery(world.ReadOps, window, step),
 		writes: world.CoverageQuery(world.WriteOps, window, step),
 	}
-}
-
-// bySlots is product with another score: the mean of the rates in the slots
-// that the coverage counts, each rate over one slot and one scrape interval
-// more, so that none of the increase between two slots is lost.
-//
-// It differs from the rate over the whole window in two points. Scrapers and
-// targets are told apart slot by slot, where only one of them can be the one
-// that serves the volume, so that one label, pv_name, is all it needs; and a
-// slot without samples is left out of the mean instead of being counted as
-// idle.
-func bySlots(window, scrapeInterval time.Duration) questions {
-	step := world.Step(window, scrapeInterval)
-	mean := func(counter string) string {
-		return fmt.Sprintf("avg_over_time((max by (pv_name) (rate(%s[%s])))[%s:%s])", counter,
-			model.Duration(step+scrapeInterval), model.Duration(window), model.Duration(step))
-	}
-	q := product(window, scrapeInterval)
-	q.score = mean(world.ReadOps) + " + " + mean(world.WriteOps)
-	return q
 }
 
 // figures are the answers for one volume, as text with two decimals: "NaN", or
@@ -168,25 +147,21 @@ func oneInFiveMissed() []seen {
 }
 
 // cases are what can happen to a volume's samples within an hour, scraped every
-// minute, or as the case says. want are the product's figures; slots is the
-// score by slots.
+// minute, or as the case says. want are the figures.
 var cases = []struct {
-	name  string
-	seen  []seen
-	want  figures
-	slots string
+	name string
+	seen []seen
+	want figures
 }{
 	{
-		name:  "steady counters",
-		seen:  []seen{{from: always}},
-		want:  figures{"500.00", full, full},
-		slots: "500.00",
+		name: "steady counters",
+		seen: []seen{{from: always}},
+		want: figures{"500.00", full, full},
 	},
 	{
-		name:  "an idle volume has a score, and it is 0",
-		seen:  []seen{{from: always, idle: true}},
-		want:  figures{"0.00", full, full},
-		slots: "0.00",
+		name: "an idle volume has a score, and it is 0",
+		seen: []seen{{from: always, idle: true}},
+		want: figures{"0.00", full, full},
 	},
 	{
 		// What happened in the 53 s between the last scrape and the reset is
@@ -196,8 +171,7 @@ var cases = []struct {
 			{from: always, to: 20 * time.Minute},
 			{from: 20 * time.Minute, zero: 20 * time.Minute},
 		},
-		want:  figures{"492.51", full, full},
-		slots: "492.64",
+		want: figures{"492.64", full, full},
 	},
 	{
 		name: "target moves to another node: adds up, no gap",
@@ -205,8 +179,7 @@ var cases = []struct {
 			{from: always, to: 30 * time.Minute},
 			{from: 30 * time.Minute, zero: 30 * time.Minute, labels: label("node", "node-2")},
 		},
-		want:  figures{"496.81", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "target moves to another node, the old series is marked stale: adds up, no gap",
@@ -214,8 +187,7 @@ var cases = []struct {
 			{from: always, to: 30 * time.Minute, stale: true},
 			{from: 30 * time.Minute, zero: 30 * time.Minute, labels: label("node", "node-2")},
 		},
-		want:  figures{"496.81", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "target moves away and back: three stretches add up",
@@ -224,8 +196,7 @@ var cases = []struct {
 			{from: 40 * time.Minute, to: 20 * time.Minute, zero: 40 * time.Minute, labels: label("node", "node-2"), stale: true},
 			{from: 20 * time.Minute, zero: 20 * time.Minute},
 		},
-		want:  figures{"486.49", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "two scrapers of one exporter: not doubled",
@@ -233,8 +204,7 @@ var cases = []struct {
 			{from: always},
 			{from: always, phase: 31 * time.Second, labels: label("job", "pods", "instance", "10.0.0.1", "prometheus", "second")},
 		},
-		want:  figures{"500.00", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "two scrapers of one exporter at different intervals: not doubled",
@@ -242,8 +212,7 @@ var cases = []struct {
 			{from: always},
 			{from: always, every: 15 * time.Second, phase: 3 * time.Second, labels: label("job", "pods")},
 		},
-		want:  figures{"500.00", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "two scrapers, one of them down for half an hour: no gap",
@@ -252,26 +221,22 @@ var cases = []struct {
 			{from: always, to: 45 * time.Minute, labels: label("job", "pods")},
 			{from: 15 * time.Minute, labels: label("job", "pods")},
 		},
-		want:  figures{"500.00", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
-		name:  "half a gap, scrapes stopped half an hour ago: half the coverage",
-		seen:  []seen{{from: always, to: 30 * time.Minute}},
-		want:  figures{"246.81", "50.00", "50.00"},
-		slots: "500.00",
+		name: "half a gap, scrapes stopped half an hour ago: half the coverage",
+		seen: []seen{{from: always, to: 30 * time.Minute}},
+		want: figures{"500.00", "50.00", "50.00"},
 	},
 	{
-		name:  "half a gap in the middle: half the coverage",
-		seen:  []seen{{from: always, to: 45 * time.Minute}, {from: 15 * time.Minute}},
-		want:  figures{"500.00", "50.00", "50.00"},
-		slots: "500.00",
+		name: "half a gap in the middle: half the coverage",
+		seen: []seen{{from: always, to: 45 * time.Minute}, {from: 15 * time.Minute}},
+		want: figures{"500.00", "50.00", "50.00"},
 	},
 	{
-		name:  "one scrape in five is missed: a fifth of the coverage",
-		seen:  oneInFiveMissed(),
-		want:  figures{"489.45", "80.00", "80.00"},
-		slots: "500.00",
+		name: "one scrape in five is missed: a fifth of the coverage",
+		seen: oneInFiveMissed(),
+		want: figures{"500.00", "80.00", "80.00"},
 	},
 	{
 		name: "only reads: no score, coverage of one side",
@@ -289,14 +254,12 @@ var cases = []struct {
 			{from: always, only: world.ReadOps},
 			{from: always, to: 30 * time.Minute, only: world.WriteOps},
 		},
-		want:  figures{"398.72", full, "50.00"},
-		slots: "500.00",
+		want: figures{"500.00", full, "50.00"},
 	},
 	{
-		name:  "volume unpublished 10 min ago, marked stale: coverage ends there",
-		seen:  []seen{{from: always, to: 10 * time.Minute, stale: true}},
-		want:  figures{"413.47", "83.33", "83.33"},
-		slots: "500.00",
+		name: "volume unpublished 10 min ago, marked stale: coverage ends there",
+		seen: []seen{{from: always, to: 10 * time.Minute, stale: true}},
+		want: figures{"500.00", "83.33", "83.33"},
 	},
 	{
 		name: "volume unpublished before the window: in no answer",
@@ -304,22 +267,19 @@ var cases = []struct {
 		want: figures{},
 	},
 	{
-		name:  "NaN throughout: no figure but NaN",
-		seen:  []seen{{from: always, nan: true}},
-		want:  figures{"NaN", full, full},
-		slots: "NaN",
+		name: "NaN throughout: no figure but NaN",
+		seen: []seen{{from: always, nan: true}},
+		want: figures{"NaN", full, full},
 	},
 	{
-		name:  "NaN in the newest sample: no figure but NaN",
-		seen:  []seen{{from: always, to: time.Minute}, {from: time.Minute, nan: true}},
-		want:  figures{"NaN", full, full},
-		slots: "NaN",
+		name: "NaN in the newest sample: no figure but NaN",
+		seen: []seen{{from: always, to: time.Minute}, {from: time.Minute, nan: true}},
+		want: figures{"NaN", full, full},
 	},
 	{
-		name:  "newly published, 5 min of an hour: next to no coverage",
-		seen:  []seen{{from: 5 * time.Minute, zero: 5 * time.Minute}},
-		want:  figures{"41.67", "8.33", "8.33"},
-		slots: "500.00",
+		name: "newly published, 5 min of an hour: next to no coverage",
+		seen: []seen{{from: 5 * time.Minute, zero: 5 * time.Minute}},
+		want: figures{"500.00", "8.33", "8.33"},
 	},
 	{
 		name: "a single sample: no score",
@@ -327,10 +287,9 @@ var cases = []struct {
 		want: figures{"", "1.67", "1.67"},
 	},
 	{
-		name:  "the exporter's node label is renamed to exported_node",
-		seen:  []seen{{from: always, labels: label("node", "worker-1", "exported_node", "node-1")}},
-		want:  figures{"500.00", full, full},
-		slots: "500.00",
+		name: "the exporter's node label is renamed to exported_node",
+		seen: []seen{{from: always, labels: label("node", "worker-1", "exported_node", "node-1")}},
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "target moves, its node is in exported_node: adds up, no gap",
@@ -338,8 +297,7 @@ var cases = []struct {
 			{from: always, to: 30 * time.Minute, labels: label("node", "worker", "exported_node", "node-1")},
 			{from: 30 * time.Minute, zero: 30 * time.Minute, labels: label("node", "worker", "exported_node", "node-2")},
 		},
-		want:  figures{"496.81", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 
 	// From here on the two scores differ, and the rate over the window is
@@ -352,8 +310,7 @@ var cases = []struct {
 			{from: always, to: 30 * time.Minute, stale: true},
 			{from: 30 * time.Minute, zero: 30 * time.Minute, labels: label("pod", "io-engine-9qq4z")},
 		},
-		want:  figures{"250.00", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "the scrape gets another label: not halved",
@@ -361,8 +318,7 @@ var cases = []struct {
 			{from: always, to: 30 * time.Minute, stale: true},
 			{from: 30 * time.Minute, labels: label("team", "storage")},
 		},
-		want:  figures{"253.19", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
 		name: "two scrapers, one of them renames the node label: not doubled",
@@ -370,20 +326,17 @@ var cases = []struct {
 			{from: always},
 			{from: always, phase: 31 * time.Second, labels: label("job", "pods", "node", "worker-1", "exported_node", "node-1")},
 		},
-		want:  figures{"1000.00", full, full},
-		slots: "500.00",
+		want: figures{"500.00", full, full},
 	},
 	{
-		name:  "published 48 min ago, as much coverage as needed: a whole score",
-		seen:  []seen{{from: 48 * time.Minute, zero: 48 * time.Minute}},
-		want:  figures{"400.00", "80.00", "80.00"},
-		slots: "500.00",
+		name: "published 48 min ago, as much coverage as needed: a whole score",
+		seen: []seen{{from: 48 * time.Minute, zero: 48 * time.Minute}},
+		want: figures{"500.00", "80.00", "80.00"},
 	},
 	{
-		name:  "scrapes stopped 12 min ago, as much coverage as needed: a whole score",
-		seen:  []seen{{from: always, to: 12 * time.Minute}},
-		want:  figures{"396.81", "80.00", "80.00"},
-		slots: "500.00",
+		name: "scrapes stopped 12 min ago, as much coverage as needed: a whole score",
+		seen: []seen{{from: always, to: 12 * time.Minute}},
+		want: figures{"500.00", "80.00", "80.00"},
 	},
 }
 
@@ -399,14 +352,10 @@ func TestScoreAndCoverage(t *testing.T) {
 		}
 	}
 	got := ask(t, p, product(time.Hour, time.Minute), epoch)
-	slots := ask(t, p, bySlots(time.Hour, time.Minute), epoch)
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := gocmp.Diff(got[pv(i)], c.want); diff != "" {
 				t.Errorf("the product's questions, got - want:\n%s", diff)
-			}
-			if got := slots[pv(i)].Score; got != c.slots {
-				t.Errorf("the score by slots is %q, want %q", got, c.slots)
 			}
 		})
 	}
@@ -424,17 +373,23 @@ func TestWholeSamplesAreFullCoverageAtAnyInstant(t *testing.T) {
 				// The edges of the slots, of the scrapes at second 7, and between.
 				for _, second := range []int{0, 1, 6, 7, 8, 30, 59} {
 					at := epoch.Add(time.Duration(second) * time.Second)
-					for name, q := range map[string]questions{
-						"the product's questions": product(window, time.Minute),
-						"the score by slots":      bySlots(window, time.Minute),
-					} {
-						want := figures{"500.00", full, full}
-						if got := ask(t, p, q, at)[pv(i)]; got != want {
-							t.Errorf("%s at second %d: %v, want %v", name, second, got, want)
-						}
+					want := figures{"500.00", full, full}
+					if got := ask(t, p, product(window, time.Minute), at)[pv(i)]; got != want {
+						t.Errorf("at second %d: %v, want %v", second, got, want)
 					}
 				}
 			})
+		}
+	}
+}
+
+func TestASlotThatDoesNotDivideTheWindowIsNoError(t *testing.T) {
+	p := start(t, Config{})
+	seen{from: 2 * time.Hour, zero: 3 * time.Hour, every: 45 * time.Second}.feed(t, p, pv(0), epoch.Add(2*time.Minute))
+	for second := range 50 {
+		want := figures{"500.00", full, full}
+		if got := ask(t, p, product(5*time.Minute, 45*time.Second), epoch.Add(time.Duration(second)*time.Second))[pv(0)]; got != want {
+			t.Errorf("at second %d: %v, want %v", second, got, want)
 		}
 	}
 }
@@ -445,27 +400,23 @@ func TestPrometheusRestarts(t *testing.T) {
 		before []seen // what is in the TSDB when it goes down; nil: it comes back empty
 		after  []seen
 		want   figures
-		slots  string
 	}{
 		{
 			name:   "down for 20 min, TSDB kept: a gap in the coverage, not in the score",
 			before: []seen{{from: always, to: 40 * time.Minute}},
 			after:  []seen{{from: 20 * time.Minute}},
 			want:   figures{"500.00", "66.67", "66.67"},
-			slots:  "500.00",
 		},
 		{
 			name:  "TSDB lost 10 min ago: low coverage",
 			after: []seen{{from: 10 * time.Minute}},
-			want:  figures{"86.53", "16.67", "16.67"},
-			slots: "500.00",
+			want:  figures{"500.00", "16.67", "16.67"},
 		},
 		{
 			name:   "restarted without missing a scrape: nothing to see",
 			before: []seen{{from: always, to: 20 * time.Minute}},
 			after:  []seen{{from: 20 * time.Minute}},
 			want:   figures{"500.00", full, full},
-			slots:  "500.00",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -481,9 +432,6 @@ func TestPrometheusRestarts(t *testing.T) {
 			}
 			if diff := gocmp.Diff(ask(t, p, product(time.Hour, time.Minute), epoch)[pv(0)], c.want); diff != "" {
 				t.Errorf("got - want:\n%s", diff)
-			}
-			if got := ask(t, p, bySlots(time.Hour, time.Minute), epoch)[pv(0)].Score; got != c.slots {
-				t.Errorf("the score by slots is %q, want %q", got, c.slots)
 			}
 		})
 	}
@@ -535,7 +483,7 @@ func TestTheScoreBySlotsLosesLittleAtTheEndsOfAStretch(t *testing.T) {
 			s.feed(t, p, pv(i), epoch)
 		}
 	}
-	got := ask(t, p, bySlots(time.Hour, time.Minute), epoch)
+	got := ask(t, p, product(time.Hour, time.Minute), epoch)
 	for i, c := range stretches {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := gocmp.Diff(got[pv(i)], c.want); diff != "" {
