@@ -83,6 +83,7 @@ const (
 //	phase    num_replicas  seen                          next
 //	idle     N             whole, steps left             up or reduce
 //	idle     N             stopped, or no step left      end
+//	idle     N+1           a +1 of this step was sent    up
 //	up       N             nothing new                   idle, try again
 //	up       N+1           new on a wrong pool           undo
 //	up       N+1           new failed, stopped or late   undo if not in sync
@@ -131,6 +132,11 @@ func (j *Journal) next(v view, s signals) (act, string) {
 }
 
 func (j *Journal) nextIdle(v Volume, s signals) (act, string) {
+	if v.Spec.NumReplicas == j.N+1 && j.Tries > 0 {
+		// The +1 that did not seem to take took effect late (MS 1.5).
+		j.enter(PhaseUp, s.now)
+		return j.nextUp(v, s)
+	}
 	if v.Spec.NumReplicas != j.N {
 		return j.scaled(v)
 	}
