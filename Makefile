@@ -29,6 +29,7 @@ race: ## every test under the race detector
 lint: ## format, vet and linters
 	$(call each,$(MODULES),go vet ./...)
 	$(call each,$(MODULES),$(GOLANGCI_LINT) run)
+	@! grep -rlF 'time.Sleep(' --include='*_test.go' . | xargs -rn1 dirname | sort -u | while read -r dir; do grep -qF testing/synctest $$dir/*_test.go || echo "$$dir: its tests sleep outside of testing/synctest"; done | grep .
 
 fmt: ## gofumpt and the order of imports
 	$(GOLANGCI_LINT) fmt

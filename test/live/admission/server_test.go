@@ -95,21 +95,24 @@ func (s *server) create(t testing.TB, policy map[string]any) (stored map[string]
 	return object.Object, unknown, sentences(s.strategy.Validate(t.Context(), object))
 }
 
-// updateStatus returns why the server would refuse the status of a policy that
-// is stored.
-func (s *server) updateStatus(t testing.TB, policy, status map[string]any) []string {
+// updateStatus returns the status that would be stored of a policy of defaults,
+// and why the server would refuse it.
+func (s *server) updateStatus(t testing.TB, status map[string]any) (stored map[string]any, refused []string) {
 	t.Helper()
-	stored, _, refused := s.create(t, policy)
+	policy, _, refused := s.create(t, policyOf(map[string]any{}))
 	if len(refused) > 0 {
 		t.Fatalf("the policy itself is refused: %q", refused)
 	}
-	before := &unstructured.Unstructured{Object: stored}
+	before := &unstructured.Unstructured{Object: policy}
 	before.SetResourceVersion("1")
 	after := before.DeepCopy()
-	after.Object["status"] = status
+	after.Object["status"] = runtime.DeepCopyJSON(status)
+	defaulting.Default(after.Object, s.structural)
 	pruning.Prune(after.Object, s.structural, true)
 	defaulting.PruneNonNullableNullsWithoutDefaults(after.Object, s.structural)
-	return sentences(s.statusStrategy.ValidateUpdate(t.Context(), after, before))
+	refused = sentences(s.statusStrategy.ValidateUpdate(t.Context(), after, before))
+	stored, _ = after.Object["status"].(map[string]any)
+	return stored, refused
 }
 
 // sentences are what a user sees, each as "path: sentence", without the value
@@ -118,7 +121,10 @@ func (s *server) updateStatus(t testing.TB, policy, status map[string]any) []str
 func sentences(errs field.ErrorList) []string {
 	var out []string
 	for _, err := range errs {
-		sentence := strings.TrimPrefix(err.Detail, err.Field+" in body ")
+		sentence := err.Detail
+		if _, after, ok := strings.Cut(sentence, " in body "); ok {
+			sentence = after
+		}
 		if strings.HasPrefix(sentence, "some validation rules were not checked") {
 			continue
 		}
