@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,28 +20,33 @@ func line(w http.ResponseWriter, status int, format string, args ...any) {
 	fmt.Fprintf(w, format+"\n", args...)
 }
 
-// recovered answers 500 where a handler panics, and counts it. An answer that
-// had begun is broken off, so that nobody takes half of it for the whole.
+// recovered answers 500 where a handler panics, and counts it.
 func (s *Server) recovered(listener string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+			ctx := r.Context()
 			defer func() {
-				p := recover()
-				if p == nil {
-					return
+				if p := recover(); p != nil {
+					s.panicked(ctx, ww, listener, p)
 				}
-				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-					panic(p)
-				}
-				s.metrics.panics.WithLabelValues(listener).Inc()
-				s.log.ErrorContext(r.Context(), "handler panicked", slog.String("path", r.URL.Path), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-				if ww.Status() != 0 {
-					panic(http.ErrAbortHandler)
-				}
-				line(ww, http.StatusInternalServerError, "the service met a fault of its own; nothing was done, its log has more")
 			}()
 			next.ServeHTTP(ww, r)
 		})
 	}
+}
+
+// panicked answers in the place of a handler that did. An answer that had begun
+// is broken off, so that nobody takes half of it for the whole.
+func (s *Server) panicked(ctx context.Context, w middleware.WrapResponseWriter, listener string, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	s.metrics.panics.WithLabelValues(listener).Inc()
+	s.log.ErrorContext(ctx, "handler panicked",
+		slog.String("listener", listener), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	if w.Status() != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	line(w, http.StatusInternalServerError, "the service met a fault of its own; nothing was done, its log has more")
 }
