@@ -2,6 +2,7 @@ package driver
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -242,7 +243,7 @@ func (a *API) update(given *Object, status bool) (*Object, error) {
 	}
 	if v := o.GetResourceVersion(); v != "" && v != old.GetResourceVersion() {
 		return nil, apierrors.NewConflict(r.groupResource(), o.GetName(),
-			fmt.Errorf("the object has been modified; please apply your changes to the latest version"))
+			errors.New("the object has been modified; please apply your changes to the latest version"))
 	}
 	switch {
 	case status && !r.Status:

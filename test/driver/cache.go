@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"maps"
 	"math/rand/v2"
 	"sync"
 )
@@ -40,11 +41,7 @@ func newCaches(a *API, lag Lag) *caches {
 	defer a.mu.Unlock()
 	c.since = a.revision
 	for _, r := range a.resources {
-		objects := make(map[string]*Object, len(a.stores[r.id()]))
-		for name, o := range a.stores[r.id()] {
-			objects[name] = o
-		}
-		c.kinds[r.id()] = &cache{objects: objects}
+		c.kinds[r.id()] = &cache{objects: maps.Clone(a.stores[r.id()])}
 	}
 	return c
 }

@@ -13,12 +13,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/json"
 )
 
-// TooManyRequests is the error of a hook that answered 429. It is no event and
+// TooManyRequestsError is the error of a hook that answered 429. It is no event and
 // no failure: the parent is looked at again After this time, at once if the
 // header was missing or not understood (MC 2.6).
-type TooManyRequests struct{ After time.Duration }
+type TooManyRequestsError struct{ After time.Duration }
 
-func (e *TooManyRequests) Error() string {
+func (e *TooManyRequestsError) Error() string {
 	return fmt.Sprintf("the hook answered 429 Too Many Requests, retry after %s", e.After)
 }
 
@@ -63,8 +63,8 @@ func (d *Driver) post(ctx context.Context, hook *Hook, name string, body []byte)
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusTooManyRequests {
-		io.Copy(io.Discard, response.Body) //nolint:errcheck // only to reuse the connection
-		return nil, &TooManyRequests{retryAfter(response.Header.Get("Retry-After"))}
+		_, _ = io.Copy(io.Discard, response.Body) // only to reuse the connection
+		return nil, &TooManyRequestsError{retryAfter(response.Header.Get("Retry-After"))}
 	}
 	text, err := io.ReadAll(response.Body)
 	if err != nil {

@@ -3,6 +3,7 @@ package driver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -10,7 +11,7 @@ import (
 // request must get the same bytes.
 func (d *Driver) Replay(ctx context.Context, s *Sync) error {
 	if !s.Called {
-		return fmt.Errorf("replay: the sync called no hook")
+		return errors.New("replay: the sync called no hook")
 	}
 	hook, name := d.controller.spec.Hooks.Sync, "sync"
 	if s.Finalizing {

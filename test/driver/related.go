@@ -107,7 +107,7 @@ func (s selection) selects(o *Object, spaces map[string]labels.Set) bool {
 // has its key, also if nothing matched (MC 2.2).
 func (d *Driver) related(rules []selection, view *caches, lag Lag) groups {
 	found := groups{}
-	spaces := d.namespaces(rules, view)
+	spaces := d.namespaces(rules)
 	for _, rule := range rules {
 		outer := groupKind(rule.resource.APIVersion, rule.resource.Kind)
 		if found[outer] == nil {
@@ -123,7 +123,7 @@ func (d *Driver) related(rules []selection, view *caches, lag Lag) groups {
 }
 
 // namespaces reads the labels of all namespaces if some rule needs them.
-func (d *Driver) namespaces(rules []selection, view *caches) map[string]labels.Set {
+func (d *Driver) namespaces(rules []selection) map[string]labels.Set {
 	if !slices.ContainsFunc(rules, func(s selection) bool { return s.spaces != nil }) {
 		return nil
 	}

@@ -88,7 +88,7 @@ func (d *Driver) work(ctx context.Context, q *queue, name string) {
 	if done.ResyncAfter > 0 {
 		q.addAfter(name, done.ResyncAfter)
 	}
-	tooMany, is429 := errors.AsType[*TooManyRequests](err)
+	tooMany, is429 := errors.AsType[*TooManyRequestsError](err)
 	switch {
 	case is429:
 		q.addAfter(name, tooMany.After)
@@ -211,7 +211,7 @@ func (d *Driver) relatedTriggers(ctx context.Context, c Change) map[string]struc
 		if err != nil {
 			continue
 		}
-		spaces := d.namespaces(rules, view)
+		spaces := d.namespaces(rules)
 		for _, rule := range rules {
 			if rule.resource != c.Resource {
 				continue

@@ -35,7 +35,7 @@ func (s *Sync) Changed() bool { return s.StatusWritten || len(s.Created)+len(s.D
 // SyncOnce looks at the named parent once, whatever back-off or appointment it
 // has, as one run of a worker. The Sync is never nil and tells what was done
 // before an error. An error is also kept as an event, except a
-// [TooManyRequests]. Syncs of one parent wait for each other.
+// [TooManyRequestsError]. Syncs of one parent wait for each other.
 func (d *Driver) SyncOnce(ctx context.Context, parent string) (*Sync, error) {
 	lock := d.parentLock(parent)
 	select {
@@ -45,7 +45,7 @@ func (d *Driver) SyncOnce(ctx context.Context, parent string) (*Sync, error) {
 		return new(Sync), context.Cause(ctx)
 	}
 	done, err := d.sync(ctx, parent)
-	if _, tooMany := errors.AsType[*TooManyRequests](err); tooMany {
+	if _, tooMany := errors.AsType[*TooManyRequestsError](err); tooMany {
 		d.count(func(c *Counters) { c.TooMany++ })
 	} else if err != nil && ctx.Err() == nil {
 		d.warn(parent, err)

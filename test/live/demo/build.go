@@ -18,10 +18,10 @@ func build(ctx context.Context, dir string) (string, error) {
 		return "", fmt.Errorf("find the repository: %w; run the demo inside it, or name a binary with --binary", err)
 	}
 	binary := filepath.Join(dir, "couchestor")
-	make := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./server/couchestor")
-	make.Dir = strings.TrimSpace(string(root))
-	make.Stdout, make.Stderr = os.Stderr, os.Stderr
-	if err := make.Run(); err != nil {
+	compile := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", binary, "./server/couchestor")
+	compile.Dir = strings.TrimSpace(string(root))
+	compile.Stdout, compile.Stderr = os.Stderr, os.Stderr
+	if err := compile.Run(); err != nil {
 		return "", fmt.Errorf("build couchestor: %w", err)
 	}
 	return binary, nil

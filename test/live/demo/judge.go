@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +102,7 @@ func (s *stage) movedWhileBlind() (n int) {
 		return t.After(s.evidence.dark.Add(fresh)) && t.Before(s.evidence.light)
 	}
 	for _, call := range s.sim.Calls() {
-		if call.Method != "GET" && strings.Contains(call.Path, "replica_count") && within(call.At) {
+		if call.Method != http.MethodGet && strings.Contains(call.Path, "replica_count") && within(call.At) {
 			n++
 		}
 	}
@@ -169,7 +170,7 @@ func yesNo(b bool) string {
 }
 
 // state says where a volume's data is, and whether all of it is in sync.
-func (s *stage) state(v *volume) (text string, tier string, whole bool) {
+func (s *stage) state(v *volume) (text, tier string, whole bool) {
 	truth := s.sim.Truth(v.uuid)
 	synced, pools := s.sim.Synced(v.uuid), poolsOf(truth)
 	slices.Sort(pools)
@@ -202,14 +203,12 @@ func (s *stage) reached(scenario, claim, tier string) verdict {
 func (s *stage) stayed(scenario, claim, gate string) verdict {
 	v := s.byClaim[claim]
 	text, is, whole := s.state(v)
-	expected, said := claim+" stays", gate == ""
+	expected, said := claim+" stays", true
 	if gate != "" {
+		said = s.evidence.held[claim][gate] != ""
 		expected += ", with the reason"
-		for held, why := range s.evidence.held[claim] {
-			if held == gate && why != "" {
-				said = true
-				text += "; " + held
-			}
+		if said {
+			text += "; " + gate
 		}
 	}
 	return verdict{scenario, expected, text, is == v.tier() && whole && said && s.calls(v) == 0 && !s.evidence.moved[claim]}
@@ -218,7 +217,7 @@ func (s *stage) stayed(scenario, claim, gate string) verdict {
 // calls counts the replica counts asked for.
 func (s *stage) calls(v *volume) (n int) {
 	for _, call := range s.sim.Calls() {
-		if call.Volume == v.uuid && call.Method != "GET" {
+		if call.Volume == v.uuid && call.Method != http.MethodGet {
 			n++
 		}
 	}

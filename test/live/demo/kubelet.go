@@ -39,9 +39,9 @@ type kubelet struct {
 	binary string
 	// extra arguments for each migrator.
 	extra []string
-	// logs is a directory; copy, if not nil, gets all output, too.
+	// logs is a directory; also, if not nil, gets all output, too.
 	logs string
-	copy io.Writer
+	also io.Writer
 	ctx  context.Context // ends every process
 
 	mu    sync.Mutex
@@ -137,8 +137,8 @@ func (k *kubelet) pod(r *jobRun, try int) (int, error) {
 	}
 	defer log.Close()
 	var out io.Writer = log
-	if k.copy != nil {
-		out = io.MultiWriter(log, k.copy)
+	if k.also != nil {
+		out = io.MultiWriter(log, k.also)
 	}
 	container := r.job.Spec.Template.Spec.Containers[0]
 	cmd := exec.CommandContext(k.ctx, k.binary, slices.Concat(container.Args, k.extra)...)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/test/driver"
 )
@@ -62,10 +64,11 @@ func (m *mirror) copy(uuid, namespace string) error {
 	}
 	job := fmt.Sprintf("couchestor-%s-%d", uuid, result.N)
 	ref := driver.Ref{APIVersion: "batch/v1", Kind: "Job", Namespace: namespace, Name: job}
-	if _, err := m.api.Get(ref); err != nil {
+	err = m.annotate(ref, map[string]string{mayastor.ResultAnnotation: r.result})
+	if apierrors.IsNotFound(err) {
 		return nil // the Job is gone; the PersistentVolume has the record
 	}
-	return m.annotate(ref, map[string]string{mayastor.ResultAnnotation: r.result})
+	return err
 }
 
 // result is that of the volume's last attempt.

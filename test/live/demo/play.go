@@ -46,12 +46,13 @@ const (
 	silence = 6 * time.Second
 )
 
-var table = columns{6, 12, 22, 6, 5, 9}
+// table has TIME, VOLUME, CLAIM, IOPS, TIER and DECISION, and then WHY.
+func table() columns { return columns{6, 12, 22, 6, 5, 9} }
 
 // tableHead begins the tables of an act.
 func (s *stage) tableHead() {
 	head := func(text string) cell { return cell{text, faint} }
-	s.voice.row(table, head("TIME"), head("VOLUME"), head("CLAIM"), head("IOPS"), head("TIER"), head("DECISION"), head("WHY"))
+	s.voice.row(table(), head("TIME"), head("VOLUME"), head("CLAIM"), head("IOPS"), head("TIER"), head("DECISION"), head("WHY"))
 }
 
 // until looks again and again, and shows what is new about once in two seconds,
@@ -100,7 +101,7 @@ func (s *stage) show(seen *sight) {
 		if i == 0 {
 			when = at
 		}
-		s.voice.row(table, cell{when, faint}, cell{r.volume.pv()[:12], plain}, cell{r.volume.claim, plain},
+		s.voice.row(table(), cell{when, faint}, cell{r.volume.pv()[:12], plain}, cell{r.volume.claim, plain},
 			cell{fmt.Sprintf("%6s", r.iops), plain}, cell{r.tier, tierColor(r.tier)}, cell{r.decision, decisionColor(r.decision)}, cell{r.why, plain})
 	}
 	metrics := "Prometheus answers"

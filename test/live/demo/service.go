@@ -43,15 +43,15 @@ type service struct {
 }
 
 // startService starts the process and waits until it says where it listens.
-// Its log goes to a file and, if copy is not nil, there too.
-func startService(ctx context.Context, binary, dir, prometheusURL, mayastorURL string, copy io.Writer) (*service, error) {
+// Its log goes to a file and, if also is not nil, there too.
+func startService(ctx context.Context, binary, dir, prometheusURL, mayastorURL string, also io.Writer) (*service, error) {
 	log, err := os.Create(filepath.Join(dir, "service.log"))
 	if err != nil {
 		return nil, err
 	}
 	var out io.Writer = log
-	if copy != nil {
-		out = io.MultiWriter(log, copy)
+	if also != nil {
+		out = io.MultiWriter(log, also)
 	}
 	cmd := exec.CommandContext(ctx, binary, "serve",
 		"--listen-address=127.0.0.1:0", "--ops-address=127.0.0.1:0",

@@ -43,9 +43,9 @@ type stage struct {
 // setUp starts all parts in the order in which they need each other. On an
 // error the caller still has to call tearDown.
 func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer) error {
-	var copy io.Writer
+	var also io.Writer
 	if f.verbose {
-		copy = &serialized{w: stderr}
+		also = &serialized{w: stderr}
 	}
 	for _, sub := range []string{"tsdb", "ledger", "pods"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
@@ -80,7 +80,7 @@ func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer
 	}
 	s.atEnd(s.prometheus.Close)
 
-	s.service, err = startService(ctx, f.binary, dir, s.prometheus.URL(), mayastorURL, copy)
+	s.service, err = startService(ctx, f.binary, dir, s.prometheus.URL(), mayastorURL, also)
 	if err != nil {
 		return err
 	}
@@ -88,17 +88,17 @@ func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer
 	if err := s.service.ready(ctx); err != nil {
 		return err
 	}
-	return s.control(ctx, f, dir, copy)
+	return s.control(ctx, f, dir, also)
 }
 
 // control starts what stands for the control plane of Kubernetes.
-func (s *stage) control(ctx context.Context, f flags, dir string, copy io.Writer) error {
+func (s *stage) control(ctx context.Context, f flags, dir string, also io.Writer) error {
 	s.api = driver.NewAPI(driver.Resources()...)
 	ledger := filepath.Join(dir, "ledger")
 	processes, end := context.WithCancel(ctx)
 	s.kubelet = &kubelet{
 		api: s.api, mirror: &mirror{api: s.api, dir: ledger}, binary: f.binary, ctx: processes,
-		logs: filepath.Join(dir, "pods"), copy: copy, jobs: map[string]*jobRun{},
+		logs: filepath.Join(dir, "pods"), also: also, jobs: map[string]*jobRun{},
 		extra: []string{
 			"--local-lock=" + ledger, "--mayastor-cache-period=" + cachePeriod.String(), "--poll-interval=200ms",
 		},

@@ -104,7 +104,7 @@ func clip(text string, n int) string {
 func wrap(text string, n int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		for utf8.RuneCountInString(word) > n {
 			if line != "" {
 				lines, line = append(lines, line), ""

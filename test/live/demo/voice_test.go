@@ -34,7 +34,7 @@ func TestRow(t *testing.T) {
 	var b bytes.Buffer
 	v := newVoice(&b)
 	long := strings.Repeat("a sentence that goes on and on ", 20)
-	v.row(table, cell{"  1.0s", bad}, cell{"pvc-00000001", bad}, cell{"a/claim-whose-name-is-rather-long", bad}, cell{"100000", bad},
+	v.row(table(), cell{"  1.0s", bad}, cell{"pvc-00000001", bad}, cell{"a/claim-whose-name-is-rather-long", bad}, cell{"100000", bad},
 		cell{"mixed", bad}, cell{"move next", bad}, cell{long, bad})
 	lines := slices.Collect(strings.Lines(b.String()))
 	t.Run("no line is wider than the page", func(t *testing.T) {
