@@ -45,14 +45,7 @@ func newTrial(t *testing.T, seed uint64, profile simulator.Profile, odd wild) *t
 	t.Helper()
 	x := &trial{T: t, rng: rand.New(rand.NewPCG(seed, 7)), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), pools: map[string][]string{}}
 	x.Simulator = simulator.New(simulator.Config{Profile: profile, Seed: seed, Now: func() time.Time { return x.now }})
-	c, err := mayastor.NewClient(mayastor.Config{URL: simulator.BaseURL, HTTP: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		w := httptest.NewRecorder()
-		if r.Body == nil {
-			r.Body = http.NoBody
-		}
-		x.ServeHTTP(w, r)
-		return w.Result(), nil //nolint:bodyclose // the client closes it
-	})}})
+	c, err := mayastor.NewClient(mayastor.Config{URL: simulator.BaseURL, HTTP: direct(x.Simulator)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +56,18 @@ func newTrial(t *testing.T, seed uint64, profile simulator.Profile, odd wild) *t
 	}
 	x.build(odd)
 	return x
+}
+
+// direct is a client that calls h without a connection between.
+func direct(h http.Handler) *http.Client {
+	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		if r.Body == nil {
+			r.Body = http.NoBody
+		}
+		h.ServeHTTP(w, r)
+		return w.Result(), nil
+	})}
 }
 
 func (x *trial) chance(percent int) bool { return x.rng.IntN(100) < percent }

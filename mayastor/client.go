@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Reader reads the control plane and can do nothing else: it has no method that
@@ -43,7 +44,7 @@ func NewClient(c Config) (*Client, error) {
 // cannot tell at the moment (MS 1.4).
 func (r *Reader) Volumes(ctx context.Context) ([]Volume, error) {
 	var all []Volume
-	seen := map[string]bool{}
+	seen, alike := map[string]bool{}, newSharing()
 	token := int64(0)
 	for page := 0; ; page++ {
 		q := request{
@@ -70,6 +71,7 @@ func (r *Reader) Volumes(ctx context.Context) ([]Volume, error) {
 			}
 			if !seen[v.Spec.UUID] {
 				seen[v.Spec.UUID] = true
+				alike.volume(&v)
 				all = append(all, v)
 			}
 		}
@@ -108,7 +110,7 @@ func volumeOf(uuid string, q request, call func(*Volume) error) (Volume, error) 
 	if err := call(&v); err != nil {
 		return Volume{}, err
 	}
-	if v.Spec.UUID != uuid {
+	if !strings.EqualFold(v.Spec.UUID, uuid) {
 		e := q.failed(fmt.Errorf("the answer is about volume %q", short(v.Spec.UUID, 60)))
 		e.Status = http.StatusOK
 		return Volume{}, e
@@ -307,7 +309,7 @@ func (c *Client) nodeCordon(ctx context.Context, method, verb, node, label strin
 		e := q.failed(fmt.Errorf("the answer is about node %q", short(n.ID, 60)))
 		e.Status = http.StatusOK
 		return false, e
-	case !ok || e.Kind != kindFailedPrecondition:
+	case !ok || e.Kind != kindFailedPrecondition && !IsUnchanged(err):
 		return false, err
 	}
 	// 412 has many causes and only its text tells them apart; the node itself

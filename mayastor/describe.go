@@ -46,8 +46,9 @@ func (p *placement) describe(pool *Pool, no *rejection) string {
 		return fmt.Sprintf("has promised %s of its %s, and with the volume that would exceed the server's limit of %d%%", bytesText(no.need), bytesText(pool.State.Capacity), overcommitPercent)
 	case ReasonPoolUsedPercent:
 		return fmt.Sprintf("has %s of %s used, and %s more would exceed %d%%", bytesText(pool.State.Used), bytesText(pool.State.Capacity), bytesText(p.kept), no.limit)
+	default:
+		return "does not qualify: " + string(no.reason)
 	}
-	return "does not qualify: " + string(no.reason)
 }
 
 // demanded says how labels fail the demand of t for a key.

@@ -136,8 +136,9 @@ func (w *walk) remedy(r Reason) string {
 		return "free space on it, enlarge it, or raise maxPoolUsedPercent"
 	case ReasonSpreadTopology, ReasonAffinityKey:
 		return "add a node with a target pool whose labels suit"
+	default:
+		return w.freeNode()
 	}
-	return w.freeNode()
 }
 
 // freeNode is what to do when every node with a target pool is taken.

@@ -36,8 +36,8 @@ const (
 	defaultTimeout  = 30 * time.Second
 	readTimeout     = 10 * time.Second
 	defaultPageSize = 500
-	maxPages        = 2000 // of volumes
-	maxBody         = 64 << 20 // bytes of one answer
+	maxPages        = 2000     // of volumes
+	maxBody         = 32 << 20 // bytes of one answer
 	maxErrorBody    = 64 << 10
 	maxRetries      = 2 // of a read
 	firstRetry      = 250 * time.Millisecond
@@ -175,7 +175,11 @@ func (l *link) once(ctx context.Context, r request, out any) *Error {
 	if err != nil {
 		return r.failed(reason(ctx, err))
 	}
-	defer closeBody(res.Body)
+	defer func() {
+		// With little left to read the connection is fit for another request.
+		_, _ = io.CopyN(io.Discard, res.Body, maxErrorBody)
+		_ = res.Body.Close()
+	}()
 
 	most := int64(maxBody)
 	if res.StatusCode != http.StatusOK {
@@ -237,10 +241,13 @@ func (l *link) build(ctx context.Context, r request) (*http.Request, *Error) {
 		token, err := l.token(ctx)
 		if err != nil {
 			e := r.failed(fmt.Errorf("get the bearer token: %w", err))
-			e.class = ClassDenied
+			if ctx.Err() == nil {
+				e.class = ClassDenied
+			}
 			return nil, e
 		}
-		req.Header.Set("Authorization", "Bearer "+token)
+		// Files of tokens end with a line feed.
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
 	}
 	return req, nil
 }
@@ -259,13 +266,6 @@ func reason(ctx context.Context, err error) error {
 		return cause
 	}
 	return fmt.Errorf("%w: %w", ctx.Err(), cause)
-}
-
-// closeBody leaves the connection fit for another request if little is left to
-// read.
-func closeBody(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, maxErrorBody)
-	_ = body.Close()
 }
 
 // segment escapes id for use as one segment of a path. It returns an error for

@@ -88,7 +88,7 @@ func TestTheTokenGoesWithEachRequestAndNowhereElse(t *testing.T) {
 		}), func(cfg *mayastor.Config) {
 			cfg.Token = func(context.Context) (string, error) {
 				n++
-				return strings.Repeat("t", n), nil
+				return strings.Repeat("t", n) + "\n", nil
 			}
 		})
 		_, err := c.Pools(t.Context())
@@ -115,6 +115,30 @@ func TestWithoutItsTokenNothingIsSent(t *testing.T) {
 		}
 		if len(h.seen) != 0 {
 			t.Errorf("sent %v", h.seen)
+		}
+	})
+}
+
+func TestATokenThatTakesTooLongIsNotADeniedOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := restClient(t, said{200, "[]"}, func(cfg *mayastor.Config) {
+			cfg.Token = func(ctx context.Context) (string, error) {
+				<-ctx.Done()
+				return "", ctx.Err()
+			}
+		})
+		if _, err := c.Pools(t.Context()); !mayastor.IsUnsure(err) {
+			t.Errorf("got %v, want class unsure", err)
+		}
+	})
+}
+
+func TestAUUIDMayBeInCapitals(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		if _, err := restClient(t, said{200, volumeOut}, nil).Volume(t.Context(), strings.ToUpper(anyVolume)); err != nil {
+			t.Error(err)
 		}
 	})
 }
