@@ -42,7 +42,7 @@ type StoragePolicy struct {
 }
 
 // StoragePolicySpec is what the platform engineer decides. Absent fields have
-// the defaults of [Compile], which are those of the CRD schema.
+// the defaults shown here.
 //
 // +kubebuilder:validation:XValidation:rule="self.lowWatermarkIOPS < self.highWatermarkIOPS",message="lowWatermarkIOPS must be below highWatermarkIOPS, or each volume would be hot and cold at once"
 // +kubebuilder:validation:XValidation:rule="self.warmWatermarkIOPS == 0 || (self.lowWatermarkIOPS < self.warmWatermarkIOPS && self.warmWatermarkIOPS < self.highWatermarkIOPS)",message="warmWatermarkIOPS must lie between lowWatermarkIOPS and highWatermarkIOPS, or be 0 for no warm tier"
@@ -113,7 +113,7 @@ type StoragePolicySpec struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.matchExpressions) || self.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && (!has(e.values) || size(e.values) == 0))",message="each of matchExpressions needs the operator In or NotIn with values, or Exists or DoesNotExist without"
 	SATAPoolSelector *metav1.LabelSelector `json:"sataPoolSelector,omitempty"`
 
-	// SamplingWindow is the time over which IOPS are averaged.
+	// SamplingWindow is the time over which IOPS are averaged, such as 30m or 6h; 24h at most.
 	// +kubebuilder:default="1h"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[1-9][0-9]{9}') && self.findAll('[0-9]+[dhms]').map(p, int(p.substring(0, size(p) - 1)) * {'d': 86400, 'h': 3600, 'm': 60, 's': 1}[p.substring(size(p) - 1)]).sum() <= 86400",message="must be at most 24h"
 	SamplingWindow *Duration `json:"samplingWindow,omitempty"`
@@ -124,7 +124,7 @@ type StoragePolicySpec struct {
 	// +kubebuilder:validation:Maximum=100
 	MinCoverage *int64 `json:"minCoverage,omitempty"`
 
-	// CooldownPeriod is the least time between two moves of one volume that changed pools.
+	// CooldownPeriod is the least time between two moves of one volume that changed pools, such as 24h or 7d.
 	// +kubebuilder:default="24h"
 	CooldownPeriod *Duration `json:"cooldownPeriod,omitempty"`
 
@@ -134,7 +134,7 @@ type StoragePolicySpec struct {
 	// +kubebuilder:validation:Maximum=25
 	MaxConcurrentMigrations *int64 `json:"maxConcurrentMigrations,omitempty"`
 
-	// MigrationTimeout bounds each replica of a move, from the moment its new copy is asked for, over all attempts of the Job.
+	// MigrationTimeout, such as 30m or 2h, bounds each replica of a move, from the moment its new copy is asked for, over all attempts of the Job.
 	// +kubebuilder:default="30m"
 	MigrationTimeout *Duration `json:"migrationTimeout,omitempty"`
 
