@@ -267,12 +267,18 @@ func (s *Simulator) changed(v *volume, cause string) {
 }
 
 // judge compares the synced copies of v with what the caller must keep: those
-// there were before its act, as far as they are wanted.
+// there were before its act, as far as they are wanted. What others lost so
+// recently that no read shows it yet, the caller cannot know of.
 func (s *Simulator) judge(v *volume, cause string) {
 	t := &v.truth
 	now := s.countSynced(v)
+	unseen := s.clock.Add(-s.cfg.KeepAlive - s.cfg.CachePeriod)
+	t.losses = slices.DeleteFunc(t.losses, func(at time.Time) bool { return at.Before(unseen) })
+	if now < t.synced && s.actor != caller {
+		t.losses = append(t.losses, slices.Repeat([]time.Time{s.clock}, t.synced-now)...)
+	}
 	if now < t.synced && s.actor == caller {
-		floor := min(t.synced, t.wanted)
+		floor := min(t.synced, t.wanted-len(t.losses))
 		if t.allow >= 0 {
 			floor = min(floor, t.allow)
 		}

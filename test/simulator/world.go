@@ -114,10 +114,11 @@ type operation struct {
 
 // record is what the truth of a volume was measured against.
 type record struct {
-	wanted int // num_replicas as others than the caller set it
-	allow  int // synced copies the test lets the caller go down to; -1: none fewer
-	synced int // at the last change
-	lowest int // since the mark
+	wanted int         // num_replicas as others than the caller set it
+	allow  int         // synced copies the test lets the caller go down to; -1: none fewer
+	synced int         // at the last change
+	losses []time.Time // synced copies that others lost, and no read may show yet
+	lowest int         // since the mark
 }
 
 // nexus is a live target.
