@@ -27,7 +27,7 @@ func TestRequestsAgreeWithUpstreamsOpenAPI(t *testing.T) {
 	doc.TolerateEnums = true
 	synctest.Test(t, func(t *testing.T) {
 		sim := simulator.NewCluster(simulator.Config{}, 3)
-		volume := sim.Published(gib, "sata-1", "sata-2")
+		volume := sim.Published(gibibyte, "sata-1", "sata-2")
 		plain, stop := sim.Client()
 		defer stop()
 		asked := 0

@@ -49,6 +49,9 @@ func TestPreconditions(t *testing.T) {
 		{"a child that is missing holds the volume", func(s *scene) { s.v.State.Target.Children = s.v.State.Target.Children[:1] }, []mayastor.Reason{mayastor.ReasonCountsDisagree, mayastor.ReasonReplicaNotSynced}, "1 child"},
 		{"a volume of which nothing is known stays", func(s *scene) { s.v.State.Replicas = nil; s.v.State.Target.Children = nil }, []mayastor.Reason{mayastor.ReasonCountsDisagree}, "0 exist"},
 		{"a volume that wants no replica stays", func(s *scene) { s.v.Spec.NumReplicas = 0 }, []mayastor.Reason{mayastor.ReasonCountsDisagree}, "wants 0 replicas"},
+		{"a volume that wants none and has none is not at rest", func(s *scene) {
+			s.v.Spec.NumReplicas, s.v.State.Replicas, s.v.State.Target.Children = 0, nil, nil
+		}, []mayastor.Reason{mayastor.ReasonCountsDisagree}, "wants 0 replicas, 0 exist"},
 		{"a replica in an unknown place holds the volume", func(s *scene) { s.replica("sata-2", func(r *mayastor.ReplicaTopology) { r.Pool = "" }) }, []mayastor.Reason{mayastor.ReasonReplicaUnplaced}, "r-sata-2"},
 		{"a replica on an unknown node holds the volume", func(s *scene) { s.replica("sata-2", func(r *mayastor.ReplicaTopology) { r.Node = "" }) }, []mayastor.Reason{mayastor.ReasonReplicaUnplaced}, "r-sata-2"},
 		{"a replica that is not Online holds the volume", func(s *scene) {

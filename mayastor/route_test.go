@@ -1,6 +1,7 @@
 package mayastor_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -80,6 +81,11 @@ func TestRouteWalksTheWholeMove(t *testing.T) {
 			name: "a node without any target pool needs a free one for good", nodes: 3, pools: []string{"sata-1", "sata-2"},
 			change: func(s *scene) { s.drop("nvme-1", "nvme-2") },
 			want:   "TooFewNodes",
+		},
+		{
+			name: "a pool cordon implies that removals can be steered", nodes: 2, pools: []string{"sata-1"},
+			change: func(s *scene) { s.cap = mayastor.Capability{PoolCordon: true} },
+			want:   "add for sata-1: land on nvme-2; keep out sata-2; cordon node-1",
 		},
 		{
 			name: "on 2.9 nothing can be kept out", nodes: 3, pools: []string{"sata-1", "sata-2"},
@@ -342,6 +348,12 @@ func TestEveryPlacementFilterIsNamed(t *testing.T) {
 		{"a Degraded pool is no target of ours", func(s *scene) { s.pool("nvme-2").State.Status = mayastor.StatusDegraded }, "PoolNotOnline NoFreeNode", []string{"Degraded"}},
 		{"a pool with a status nobody knows is no target of ours", func(s *scene) { s.pool("nvme-2").State.Status = "Suspected" }, "PoolNotOnline NoFreeNode", []string{"Suspected"}},
 		{"a pool that is cordoned", func(s *scene) { s.cordonPool("nvme-2") }, "PoolCordoned NoFreeNode", []string{"uncordon the pool"}},
+		{"a pool whose drain is over stays shut while that is on record", func(s *scene) {
+			s.pool("nvme-2").Spec.CordonDrain = &mayastor.CordonDrain{Drain: json.RawMessage(`{}`)}
+			s.pool("nvme-2").Meta = &struct {
+				Drain json.RawMessage `json:"drain"`
+			}{json.RawMessage(`{"phase":"Drained"}`)}
+		}, "PoolCordoned NoFreeNode", []string{"uncordon the pool"}},
 		{"a pool without room", func(s *scene) { s.pool("nvme-2").State.Used = 1015 * gibibyte }, "PoolFull NoFreeNode", []string{"9 GiB free", "9 GiB are needed"}},
 		{"a pool that promised too much", func(s *scene) { s.pool("nvme-2").State.Committed = new(2550 * gibibyte) }, "PoolOvercommit NoFreeNode", []string{"250%"}},
 		{"a pool that would exceed the policy's limit", func(s *scene) {
