@@ -302,7 +302,7 @@ func TestTheRightsOfAMoveAreThese(t *testing.T) {
 	role := as[rbacv1.Role](t, objects, "Role couchestor-migrate")
 	wantRole := []string{
 		"batch jobs: get,patch",
-		"coordination.k8s.io leases: get,create,update",
+		"coordination.k8s.io leases: get,create,update,delete",
 		" configmaps couchestor-governance: get",
 	}
 	if diff := cmp.Diff(rights(role.Rules), wantRole); diff != "" {
