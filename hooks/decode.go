@@ -39,7 +39,7 @@ type decoder struct {
 // The bounds of decoder.texts.
 const (
 	sharedTexts     = 4096
-	sharedTextBytes = 64
+	sharedTextBytes = 32 // shorter than a uuid, which is different each time
 )
 
 func newDecoder(body io.Reader) *decoder {

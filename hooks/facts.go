@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -163,7 +164,7 @@ func unsettled(inventory *mayastor.Inventory) string {
 		}
 	}
 	if len(on) > 1 {
-		var each []string
+		each := make([]string, 0, len(on))
 		for _, version := range slices.Sorted(maps.Keys(on)) {
 			each = append(each, fmt.Sprintf("%s on node %s", version, on[version]))
 		}
@@ -198,7 +199,7 @@ func draining(p *mayastor.Pool) bool {
 // two contradict each other, the pool is in no tier.
 func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []diskPool) *tiering.World {
 	w := &tiering.World{
-		Metrics: metrics, Mayastor: mayastorSource,
+		Metrics: metrics, Mayastor: mayastorSource, ReadAt: f.readAt(),
 		Movable: f.movable, Unsettled: f.unsettled,
 		Pools: f.pools, Nodes: f.nodes,
 	}
@@ -206,13 +207,24 @@ func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []diskPo
 		return w
 	}
 	w.Pools = slices.Clone(f.pools)
+	byName := make(map[string]*tiering.Pool, len(w.Pools))
+	for i := range w.Pools {
+		byName[w.Pools[i].Name] = &w.Pools[i]
+	}
 	for i := range diskPools {
-		at := slices.IndexFunc(w.Pools, func(p tiering.Pool) bool { return p.Name == diskPools[i].Name })
-		if at >= 0 {
-			addLabels(&w.Pools[at], diskPools[i].Labels)
+		if p := byName[diskPools[i].Name]; p != nil {
+			addLabels(p, diskPools[i].Labels)
 		}
 	}
 	return w
+}
+
+// readAt is when the reading began; zero if there never was one.
+func (f *facts) readAt() time.Time {
+	if f.inventory == nil {
+		return time.Time{}
+	}
+	return f.inventory.At
 }
 
 func addLabels(p *tiering.Pool, more map[string]string) {

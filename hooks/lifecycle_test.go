@@ -415,6 +415,16 @@ func TestRetention_AtMostTwentyEndedJobsAndTheNewest(t *testing.T) {
 	wantNames(t, "the newest twenty, and what lives", r.sync(t), append(want, live)...)
 }
 
+func TestJobWhosePodHasNotEndedIsKeptHoweverOldItsResultIs(t *testing.T) {
+	r := newRig(t)
+	report(r.run(1, 1), moved(1))
+	r.sync(t)
+	r.keep()
+	r.now = noon.Add(30 * 24 * time.Hour)
+	r.score(1, middle)
+	wantNames(t, "a month later", r.sync(t), nameJob(uuid(1), 1))
+}
+
 func TestChildOfAnotherNameIsKept(t *testing.T) {
 	// Metacontroller adopts any ownerless Job with the policy's label (MC 3.2),
 	// and would delete it if it were not listed. Nothing is deleted that is not
@@ -423,10 +433,15 @@ func TestChildOfAnotherNameIsKept(t *testing.T) {
 	j := object{"metadata": object{"name": "backup", "namespace": "shop", "uid": "b"}}
 	ended(j, "Complete", "Done", noon.Add(-30*24*time.Hour))
 	r.children["shop/backup"] = j
+	var full []any
+	for i := range historyEntries {
+		full = append(full, object{"jobName": nameJob(uuid(100+i), 1), "volumeName": "v", "timestamp": stamp(noon.Add(-time.Hour)), "triggerIOPS": 1, "success": true, "outcome": "moved"})
+	}
+	r.policy["status"] = object{"migrationHistory": full}
 	a := r.sync(t)
 	wantNames(t, "the stranger stays", a, nameJob(uuid(1), 1)+"+", "backup")
-	if len(a.Status.MigrationHistory) != 0 {
-		t.Errorf("got history %v, want none", a.results())
+	if n := len(a.Status.MigrationHistory); n != historyEntries || *a.ResyncAfterSeconds == 2 {
+		t.Errorf("got %d entries, resync %v, want that nothing is recorded", n, *a.ResyncAfterSeconds)
 	}
 }
 

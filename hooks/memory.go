@@ -14,7 +14,8 @@ import (
 // memory is what a PersistentVolume's annotations say. It outlives Jobs,
 // policies and this service.
 type memory struct {
-	// Attempt is the zero value if nothing was ever attempted.
+	// Attempt is the zero value if nothing was ever attempted, or it cannot be
+	// read.
 	Attempt mayastor.Attempt
 	// LastMigration is zero if no replica ever changed pool.
 	LastMigration time.Time
@@ -27,10 +28,12 @@ type memory struct {
 func readMemory(attempt, lastMigration string) (m memory) {
 	if attempt != "" {
 		if err := json.Unmarshal([]byte(attempt), &m.Attempt); err != nil {
-			m.Attempt = mayastor.Attempt{}
 			m.Fault = unreadable(mayastor.AttemptAnnotation, "is not the JSON of an attempt")
 		} else if why := implausible(m.Attempt); why != "" {
 			m.Fault = unreadable(mayastor.AttemptAnnotation, why)
+		}
+		if m.Fault != "" {
+			m.Attempt = mayastor.Attempt{}
 		}
 	}
 	if lastMigration != "" {

@@ -3,6 +3,7 @@ package hooks
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,12 +35,17 @@ func randomWorld(rt *rapid.T, r *rig) []fate {
 		return noon.Add(-time.Duration(rapid.IntRange(0, 200).Draw(rt, "hours")) * time.Hour)
 	}
 	specs := []object{
-		{}, {"enabled": false}, {"dryRun": true}, {"minCoverage": 1}, {"highWatermarkIOPS": "many"}, {"storageClassName": "none"},
-		{"volumeSelector": object{"matchLabels": object{"app": "db"}}}, {"maxConcurrentMigrations": 25}, {"priority": 7},
+		{},
+		{"enabled": false},
+		{"dryRun": true},
+		{"minCoverage": 1},
+		{"highWatermarkIOPS": "many"},
+		{"storageClassName": "none"},
+		{"volumeSelector": object{"matchLabels": object{"app": "db"}}},
+		{"maxConcurrentMigrations": 25},
+		{"priority": 7},
 	}
-	for k, v := range rapid.SampledFrom(specs).Draw(rt, "spec") {
-		r.policy.at("spec")[k] = v
-	}
+	maps.Copy(r.policy.at("spec"), rapid.SampledFrom(specs).Draw(rt, "spec"))
 	r.finalizing = maybe("finalizing")
 	switch rapid.IntRange(0, 4).Draw(rt, "sources") {
 	case 0:

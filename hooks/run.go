@@ -186,16 +186,6 @@ func (rs *runs) add(r *run) {
 	}
 }
 
-// liveOf returns the run that works on the volume, or nil.
-func (rs *runs) liveOf(volume string) *run {
-	for _, r := range rs.byVolume[volume] {
-		if r.live() {
-			return r
-		}
-	}
-	return nil
-}
-
 // ours reports whether the run belongs to the policy, be it shown as a child or
 // not; a Job of an earlier policy of the same name does not.
 func (r *run) ours(p *parent) bool {

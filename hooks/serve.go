@@ -46,7 +46,7 @@ func (h *Hooks) serve(name string, answer hook) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := h.config.Now()
 		body := &counter{Reader: http.MaxBytesReader(w, r.Body, h.config.MaxBody)}
-		text, err := h.answer(r, body, answer)
+		text, err := h.answer(r.Context(), r, body, answer)
 		status := http.StatusOK
 		if err != nil {
 			status = refuse(w, err)
@@ -61,10 +61,10 @@ func (h *Hooks) serve(name string, answer hook) http.HandlerFunc {
 
 // answer turns a panic into a fault: the answer to a request that cannot be
 // dealt with is that nothing is done.
-func (h *Hooks) answer(r *http.Request, body io.Reader, answer hook) (text []byte, err error) {
+func (h *Hooks) answer(ctx context.Context, r *http.Request, body io.Reader, answer hook) (text []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.config.Log.Error("panic while answering a hook", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h.config.Log.ErrorContext(ctx, "panic while answering a hook", "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			text, err = nil, faultf(http.StatusInternalServerError, "this service failed in itself; nothing was done: its log says where, report that")
 		}
 	}()
@@ -79,7 +79,7 @@ func (h *Hooks) answer(r *http.Request, body io.Reader, answer hook) (text []byt
 	if h.config.DiskPools != "" {
 		d.diskPools = "DiskPool." + h.config.DiskPools
 	}
-	return answer(r.Context(), d)
+	return answer(ctx, d)
 }
 
 // acceptable reports whether a body of this type may be the JSON of a request.

@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -121,10 +122,7 @@ func figure(iops float64) string { return strconv.FormatFloat(iops, 'f', 1, 64) 
 // with returns a copy of labels with more added.
 func with(labels, more map[string]string) map[string]string {
 	joined := make(map[string]string, len(labels)+len(more))
-	for _, m := range []map[string]string{labels, more} {
-		for k, v := range m {
-			joined[k] = v
-		}
-	}
+	maps.Copy(joined, labels)
+	maps.Copy(joined, more)
 	return joined
 }

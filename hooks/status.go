@@ -2,6 +2,7 @@ package hooks
 
 import (
 	stdjson "encoding/json"
+	"maps"
 	"reflect"
 	"strings"
 
@@ -57,9 +58,7 @@ func (s *status) encode(next *tiering.StoragePolicyStatus) (stdjson.RawMessage, 
 	if err := stdjson.Unmarshal(text, &all); err != nil {
 		return nil, err
 	}
-	for name, value := range s.foreign {
-		all[name] = value
-	}
+	maps.Copy(all, s.foreign)
 	return stdjson.Marshal(all)
 }
 

@@ -139,7 +139,9 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 	if len(faults) > 0 {
 		in.Volumes = join(q, rs, newFacts(nil), tiering.Scores{}, recorded)
 		plan = tiering.Decide(in)
-		next.ActiveMigrations = rs.active()
+		if n := rs.active(); n != next.ActiveMigrations {
+			next.ActiveMigrations, next.LastReconcileTime = n, nil
+		}
 		c.status = tiering.ErrorStatus(next, now, q.Parent.Generation, faults)
 	} else {
 		reading := h.config.Sources.Mayastor(ctx)

@@ -38,6 +38,7 @@ func city(t testing.TB, n int) *rig {
 }
 
 func (r *rig) serve(t testing.TB, body []byte) {
+	t.Helper()
 	w := httptest.NewRecorder()
 	r.hooks.Routes().ServeHTTP(w, httptest.NewRequest(http.MethodPost, Prefix+"/sync", bytes.NewReader(body)))
 	if w.Code != http.StatusOK {

@@ -326,8 +326,9 @@ func TestTrap21_HistoryKeepsFiftyAndNeverShrinksOnError(t *testing.T) {
 		report(j, result)
 		ended(j, "Complete", "CompletionsReached", result.Ended)
 	}
-	// And a volume remembers an attempt from before the oldest entry.
-	r.remember(1, attempt(3, mayastor.Moved, noon.Add(-100*time.Hour)))
+	// And a volume remembers an attempt that the history dropped in the second
+	// of its oldest entry.
+	r.remember(1, attempt(3, mayastor.Moved, noon.Add(-50*time.Hour+300*time.Millisecond)))
 	a := r.sync(t)
 	if n := len(a.Status.MigrationHistory); n != historyEntries || a.Status.TotalMigrations != 400 || *a.ResyncAfterSeconds == 2 {
 		t.Errorf("got %d entries, total %d, resync %v, want 50, 400 and nothing recorded", n, a.Status.TotalMigrations, *a.ResyncAfterSeconds)
@@ -373,7 +374,8 @@ func TestCachesOfDifferentAge(t *testing.T) {
 				ended(j, "Complete", "CompletionsReached", noon)
 				r.score(1, busy)
 			},
-			[]string{nameJob(uuid(1), 4)}, "Hold cooldown",
+			[]string{nameJob(uuid(1), 4)},
+			"Hold cooldown",
 		},
 		"the volume is read before its migrator's first record": {
 			func(r *rig) {
@@ -383,7 +385,8 @@ func TestCachesOfDifferentAge(t *testing.T) {
 				report(j, result)
 				ended(j, "Complete", "CompletionsReached", noon)
 			},
-			[]string{nameJob(uuid(1), 4)}, "Hold back-off",
+			[]string{nameJob(uuid(1), 4)},
+			"Hold back-off",
 		},
 		"the child runs still, the related Job has its result": {
 			func(r *rig) {
@@ -392,11 +395,44 @@ func TestCachesOfDifferentAge(t *testing.T) {
 				report(j, moved(4))
 				r.jobs["couchestor-system/"+nameJob(uuid(1), 4)] = j
 			},
-			[]string{nameJob(uuid(1), 4)}, "Hold cooldown",
+			[]string{nameJob(uuid(1), 4)},
+			"Hold cooldown",
 		},
 		"the Job is a child no more, the related list has it running": {
 			func(r *rig) { r.run(1, 4); clear(r.children) },
 			nil, "Moving",
+		},
+		"the child runs still, the related Job has failed": {
+			func(r *rig) {
+				r.run(1, 4)
+				j := newJob(1, 4, "db", policyUID)
+				ended(j, "Failed", "DeadlineExceeded", noon.Add(-time.Minute))
+				r.jobs["couchestor-system/"+nameJob(uuid(1), 4)] = j
+			},
+			[]string{nameJob(uuid(1), 4)},
+			"Hold back-off",
+		},
+		"a Job of the same name that was there before is another one": {
+			func(r *rig) {
+				r.run(1, 4)
+				j := newJob(1, 4, "db", policyUID)
+				j.at("metadata")["uid"] = "earlier"
+				report(j, moved(4))
+				r.jobs["couchestor-system/"+nameJob(uuid(1), 4)] = j
+			},
+			[]string{nameJob(uuid(1), 4)},
+			"Moving",
+		},
+		"the result is that of another volume": {
+			func(r *rig) {
+				result := moved(4)
+				j := r.run(1, 4)
+				report(j, result)
+				result.Volume = uuid(2)
+				j.at("metadata", "annotations")[mayastor.ResultAnnotation] = text(result)
+			},
+			[]string{nameJob(uuid(1), 4)},
+			"Moving",
 		},
 		"another policy's Job has the volume's newest result": {
 			func(r *rig) {
@@ -424,5 +460,20 @@ func TestCachesOfDifferentAge(t *testing.T) {
 				t.Errorf("got plan %q, want %q", got, c.held)
 			}
 		})
+	}
+}
+
+func TestLiveJobOfAVolumeThatIsGoneStillCounts(t *testing.T) {
+	r := newRig(t)
+	r.policy.at("spec")["maxConcurrentMigrations"] = 1
+	r.run(2, 1)
+	a := r.sync(t)
+	wantNames(t, "its place is taken", a, nameJob(uuid(2), 1))
+	if a.Status.ActiveMigrations != 1 || !strings.HasPrefix(a.held(1), "Hold caps") {
+		t.Errorf("got %d active, plan %q, want 1 and that caps hold the other volume", a.Status.ActiveMigrations, a.held(1))
+	}
+	r.policy.at("spec")["minCoverage"] = 1
+	if a = r.sync(t); a.Status.ActiveMigrations != 1 {
+		t.Errorf("a policy with faults: got %d active, want 1", a.Status.ActiveMigrations)
 	}
 }

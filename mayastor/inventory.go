@@ -11,7 +11,7 @@ import (
 // pages may skip or repeat a volume under concurrent deletes (MS 1.4). It is
 // never changed after it was read.
 type Inventory struct {
-	// At is when the reading was complete.
+	// At is when the reading began: what changed later may be missing from it.
 	At time.Time
 	// Volumes are sorted by uuid, without duplicates; Pools and Nodes by id.
 	Volumes []Volume

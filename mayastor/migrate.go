@@ -287,7 +287,7 @@ func (r *run) refuse(ctx context.Context, first Refusal, remember bool, more ...
 	}
 	a := r.attempt(Refused)
 	a.Reason, a.Error = string(first.Reason), sentence
-	result := resultOf(a, time.Now().UTC())
+	result := resultOf(r.order.Volume, a, time.Now().UTC())
 	r.audit(ActionRefused, "move refused", "outcome", string(Refused), "reason", a.Reason, "error", sentence)
 	if remember {
 		if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
@@ -304,7 +304,7 @@ func (r *run) refuse(ctx context.Context, first Refusal, remember bool, more ...
 // not its Job.
 func (r *run) reportAgain(ctx context.Context) (Result, error) {
 	r.name(r.memory)
-	result := resultOf(r.memory, r.memory.At)
+	result := resultOf(r.order.Volume, r.memory, r.memory.At)
 	if err := r.lock.Report(ctx, result); err != nil {
 		return Result{}, err
 	}

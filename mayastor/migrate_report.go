@@ -35,7 +35,7 @@ func (r *run) finish(ctx context.Context, v Volume) error {
 	if a.To == "" {
 		a.From, a.To = r.j.Attempt.From, r.j.Attempt.To
 	}
-	result := resultOf(a, r.j.Started)
+	result := resultOf(r.order.Volume, a, r.j.Started)
 	result.Recovered = r.j.Attempt.N != r.order.N || e.Reason == ReasonRecovered
 	result.FromPools, result.ToPools, result.Replicas = pools(left), pools(reached), min(len(left), len(reached))
 	result.Ended = now
@@ -79,9 +79,9 @@ func pools(refs []ReplicaRef) []string {
 }
 
 // resultOf is the result that says what the attempt's record says.
-func resultOf(a Attempt, started time.Time) Result {
+func resultOf(volume string, a Attempt, started time.Time) Result {
 	return Result{
-		N: a.N, Move: a.Move, Policy: a.Policy, From: a.From, To: a.To,
+		N: a.N, Move: a.Move, Volume: volume, Policy: a.Policy, From: a.From, To: a.To,
 		State: a.State, Reason: a.Reason, Error: a.Error, Failures: a.Failures,
 		Started: started, Ended: a.At,
 	}
@@ -95,7 +95,6 @@ func (r *run) report(ctx context.Context) (Result, error) {
 		// A recovery that found everything done but the report.
 		a.N, result.N, result.Recovered = r.order.N, r.order.N, true
 	}
-	result.Volume = r.order.Volume
 	var moved time.Time
 	if result.Replicas > 0 {
 		moved = result.Ended

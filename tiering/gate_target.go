@@ -24,6 +24,9 @@ func route(t *turn) Verdict {
 	if t.plan.in.Route == nil {
 		return holds(words("NoRoute: nothing can tell whether the volume could move"), want)
 	}
+	if next, stale := t.readBefore(); stale {
+		return holdsUntil(next, words("Mayastor was read before the last attempt was over"), words("a reading after it"))
+	}
 	r := t.plan.in.Route(t.v, t.to, pools)
 	switch {
 	case len(r.Refusals) > 0:
@@ -38,6 +41,19 @@ func route(t *turn) Verdict {
 	}
 	t.route, t.routed = r, true
 	return passes(items(int64(r.Replicas), "replicas with a step"), want)
+}
+
+// readBefore reports whether the reading of Mayastor is older than the end of
+// the volume's last attempt, and from when on one would do. Such a reading may
+// show a replica that is gone by now, and so a volume that is half moved.
+// Attempts are timed in whole seconds, by their migrator's clock.
+func (t *turn) readBefore() (next time.Time, stale bool) {
+	a, read := &t.v.Attempt, t.plan.in.World.ReadAt
+	if a.State == "" || a.State == AttemptStarted || a.At.IsZero() || read.IsZero() {
+		return time.Time{}, false
+	}
+	next = a.At.Truncate(time.Second).Add(time.Second)
+	return next, read.Before(next)
 }
 
 func refusal(r *Route) string {

@@ -287,6 +287,16 @@ func TestGatesOfTheTarget(t *testing.T) {
 	}
 	runGates(t, []gateCase{
 		{name: "a tier without pools has no route", held: GateRoute, input: inp(with(func(s *StoragePolicySpec) { s.HotPoolSelector = nil }))},
+		{
+			name: "a volume whose attempt ended after Mayastor was read has no route until the next reading", held: GateRoute, opens: ago(2*day - time.Second),
+			volume: vol(func(v *Volume) { v.Attempt = Attempt{N: 1, State: AttemptMoved, At: ago(2 * day)} }),
+			input:  inp(where(func(w *World) { w.ReadAt = ago(2*day - 999*time.Millisecond) })),
+		},
+		{
+			name: "and moves by that", act: Move,
+			volume: vol(func(v *Volume) { v.Attempt = Attempt{N: 1, State: AttemptMoved, At: ago(2 * day)} }),
+			input:  inp(where(func(w *World) { w.ReadAt = ago(2*day - time.Second) })),
+		},
 		{name: "a refused route holds", held: GateRoute, input: inp(refuse(Route{Reason: "Clone", Refusals: []string{"a", "b"}}))},
 		{name: "a route without a pool holds", held: GateRoute, input: inp(refuse(Route{Replicas: 1}))},
 		{name: "a route without a replica holds", held: GateRoute, input: inp(refuse(Route{Landing: []string{"hot-1"}}))},

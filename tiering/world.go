@@ -22,6 +22,9 @@ type Source struct {
 type World struct {
 	Metrics  Source
 	Mayastor Source
+	// ReadAt is when the reading of Mayastor began, by the reader's clock; zero
+	// if not known.
+	ReadAt time.Time
 	// Movable is empty if the server's version lets moves be steered (MS 5.3),
 	// else a sentence that says which version would do.
 	Movable string
