@@ -41,7 +41,6 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := h.config.Now()
 	rs := readRuns(q)
 	recorded := readHistory(before.MigrationHistory)
 	entries, onlyOnVolume := unrecorded(q, rs, recorded)
@@ -49,7 +48,8 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	next.MigrationHistory = slices.Clone(next.MigrationHistory)
 	added := tiering.Record(&next, entries...)
 
-	c := h.decide(ctx, q, rs, recorded, &before.StoragePolicyStatus, next, now)
+	c := h.decide(ctx, q, rs, recorded, &before.StoragePolicyStatus, next)
+	now := c.now
 	if err := ctx.Err(); err != nil {
 		return nil, faultf(http.StatusServiceUnavailable, "the caller went away; nothing was done")
 	}
@@ -116,6 +116,8 @@ func (o *order) wait(now time.Time, onlyOnVolume map[string]bool) int64 {
 
 // conclusion is what follows for one policy.
 type conclusion struct {
+	// now is the time of the decision.
+	now time.Time
 	// plan is nil if the policy does not compile.
 	plan   *tiering.Plan
 	status tiering.StoragePolicyStatus
@@ -128,24 +130,29 @@ type conclusion struct {
 
 // decide asks tiering. Of a policy that does not compile only recoveries are
 // wanted, which depend on nothing but the volumes' own memory.
-func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *history, previous *tiering.StoragePolicyStatus, next tiering.StoragePolicyStatus, now time.Time) conclusion {
+func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *history, previous *tiering.StoragePolicyStatus, next tiering.StoragePolicyStatus) conclusion {
 	policy, faults := h.compile(&q.Parent)
 	in := tiering.Input{
-		Now: now, Policy: policy, Limits: h.config.Limits,
+		Policy: policy, Limits: h.config.Limits,
 		Finalizing: q.Finalizing, Previous: previous,
 	}
 	c := conclusion{look: latestLook}
 	var plan *tiering.Plan
 	if len(faults) > 0 {
+		c.now = h.config.Now()
+		in.Now = c.now
 		in.Volumes = join(q, rs, newFacts(nil), tiering.Scores{}, recorded)
 		plan = tiering.Decide(in)
 		if n := rs.active(); n != next.ActiveMigrations {
 			next.ActiveMigrations, next.LastReconcileTime = n, nil
 		}
-		c.status = tiering.ErrorStatus(next, now, q.Parent.Generation, faults)
+		c.status = tiering.ErrorStatus(next, c.now, q.Parent.Generation, faults)
 	} else {
 		reading := h.config.Sources.Mayastor(ctx)
 		scores := h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
+		// The sources may have kept us waiting.
+		c.now = h.config.Now()
+		in.Now = c.now
 		facts := h.facts.of(reading.Inventory)
 		in.World = facts.world(scores.Source, reading.Source, q.Related.DiskPools)
 		in.Volumes = join(q, rs, facts, scores, recorded)
@@ -153,7 +160,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		in.Others, in.Broken = h.others(q)
 		plan = tiering.Decide(in)
 		c.plan, c.status = plan, plan.Status(next)
-		c.look = min(max(int64((plan.NextLook(now)+time.Second-1)/time.Second), 1), latestLook)
+		c.look = min(max(int64((plan.NextLook(c.now)+time.Second-1)/time.Second), 1), latestLook)
 	}
 	c.holds = rs.atWork(&q.Parent)
 	for i := range plan.Decisions {
