@@ -230,7 +230,7 @@ func (seen *sight) tiers() string {
 func (s *stage) query(ctx context.Context) map[string]float64 {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	address := s.prometheus.URL() + "/api/v1/query?" + url.Values{"query": {world.ScoreQuery(window, world.Step(window, scrapeInterval), scrapeInterval)}}.Encode()
+	address := s.prometheus.URL() + "/api/v1/query?" + url.Values{"query": {world.ScoreQuery(window, world.Step(window, coverageSlot), coverageSlot)}}.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil
