@@ -13,7 +13,8 @@ type Input struct {
 	Now time.Time
 	// Policy is the policy that asks, with its name and generation.
 	Policy Policy
-	// Others are the other policies of the cluster that compile, in any order.
+	// Others are the other policies of the cluster that compile, in any order,
+	// those that are disabled or being deleted included.
 	Others []Policy
 	World  *World
 	// Volumes are all volumes of the cluster, in any order.
@@ -57,11 +58,14 @@ type Limits struct {
 
 // Route is the verdict of mayastor.Route on a whole move.
 type Route struct {
-	// Refusals are sentences; empty means that every replica has a step.
+	// Refusals are sentences; empty means that every replica has a step. Status
+	// keeps the first one it saw while Reason stays the same, so that a figure
+	// in it does not write status each round.
 	Refusals []string
-	// Reason is machine-readable when refused.
+	// Reason is a machine-readable word when refused.
 	Reason string
-	// Landing lists, sorted, each pool a new replica may land on.
+	// Landing lists, sorted, each pool a new replica may land on; all are pools
+	// of the tier to reach.
 	Landing []string
 	// Replicas is how many replicas have to move.
 	Replicas int
@@ -99,7 +103,8 @@ type Decision struct {
 	// Winner is the name of the policy that wins the volume instead of this
 	// one; empty if this one does or does not select it.
 	Winner string
-	// To is the tier the volume belongs on; NoTier if unknown.
+	// To is the tier the volume belongs on; NoTier if unknown, or if it is on
+	// no tier's pool and may stay there.
 	To  Tier
 	Act Act
 	// ThresholdIOPS is the edge that the score crossed; 0 if none was.

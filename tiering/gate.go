@@ -146,13 +146,12 @@ func (t *turn) wishes() bool { return wishes(t.from, t.mixed, t.to) }
 
 func wishes(from Tier, mixed bool, to Tier) bool { return to != NoTier && (mixed || to != from) }
 
-// ask asks gates from first up to, not including, end, and returns the first
-// verdict that holds the volume.
+// ask asks gates in order and returns the first verdict that holds the volume;
+// true if none does.
 func (t *turn) ask(gates []gate) (Verdict, bool) {
 	for i := range gates {
 		if v := gates[i].ask(t); !v.Pass {
 			v.Gate = gates[i].Gate
-			t.clear = false
 			return v, false
 		}
 	}

@@ -191,6 +191,19 @@ func TestGatesOfTheCluster(t *testing.T) {
 			})),
 		},
 		{name: "after the settle time it moves", input: inp(where(func(w *World) { w.pool("hot-2").OnlineSince = minutesAgo(10) }))},
+		{
+			name: "what opens at no known time opens last, a pool", held: GateSettled,
+			input: inp(where(func(w *World) {
+				w.pool("hot-1").OnlineSince, w.pool("hot-2").OnlineSince = time.Time{}, minutesAgo(3)
+				w.node("node-1").OnlineSince = minutesAgo(2)
+			})),
+		},
+		{
+			name: "what opens at no known time opens last, a node", held: GateSettled,
+			input: inp(where(func(w *World) {
+				w.pool("hot-2").OnlineSince, w.node("node-1").OnlineSince = minutesAgo(3), time.Time{}
+			})),
+		},
 		{name: "a target pool that is Online since nobody knows when holds", input: inp(where(func(w *World) { w.pool("hot-2").OnlineSince = time.Time{} })), held: GateSettled},
 		{name: "one dead pool of the tier does not hold the others", input: inp(where(func(w *World) { w.pool("hot-2").Online = false }))},
 		{name: "one dead node of the tier does not hold the others", input: inp(where(func(w *World) { w.node("node-5").Online = false }))},

@@ -66,6 +66,24 @@ func TestLosersAndWinnersAgree(t *testing.T) {
 	}
 }
 
+// Policies by label or namespace must not be gone through one by one.
+func TestRivalsThatAskForOneLabelOrNamespaceAreFoundByIt(t *testing.T) {
+	us := policy(t, "us")
+	r := rivalsOf(&us, []Policy{
+		policy(t, "a", ranked(1), func(s *StoragePolicySpec) { s.VolumeSelector = selector("tenant", "a") }),
+		policy(t, "b", ranked(1), func(s *StoragePolicySpec) {
+			s.VolumeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+				{Key: "app", Operator: metav1.LabelSelectorOpExists},
+				{Key: "tenant", Operator: metav1.LabelSelectorOpIn, Values: []string{"b"}},
+			}}
+		}),
+		policy(t, "c", ranked(1), func(s *StoragePolicySpec) { s.ClaimNamespaces = []string{"c"} }),
+	})
+	if len(r.anyhow) != 0 || len(r.byLabel["tenant"]) != 2 || len(r.byNamespace["c"]) != 1 {
+		t.Errorf("got %d to go through, labels %v, namespaces %v", len(r.anyhow), r.byLabel, r.byNamespace)
+	}
+}
+
 // The index of rivals must say what a plain search over all of them says.
 func TestTheIndexOfRivalsIsAPlainSearch(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -319,6 +320,48 @@ func TestTheStampKnowsEachField(t *testing.T) {
 		if same(&base, &changed) {
 			t.Errorf("field %s changes and the stamp does not see it", f.Name)
 		}
+	}
+}
+
+// The same for each field of a condition and of a plan entry.
+func TestTheStampKnowsEachFieldOfConditionsAndEntries(t *testing.T) {
+	prove := func(name string, zero any, equal func(changed any) bool) {
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(zero)) {
+			changed := reflect.New(reflect.TypeOf(zero)).Elem()
+			switch v := changed.FieldByIndex(f.Index); v.Interface().(type) {
+			case int64:
+				v.SetInt(1)
+			case float64:
+				v.SetFloat(1)
+			case metav1.Time:
+				v.Set(reflect.ValueOf(metav1.NewTime(noon())))
+			default:
+				v.SetString("x")
+			}
+			if equal(changed.Interface()) {
+				t.Errorf("%s.%s changes and the stamp does not see it", name, f.Name)
+			}
+		}
+	}
+	prove("Condition", metav1.Condition{}, func(c any) bool { return sameCondition(metav1.Condition{}, c.(metav1.Condition)) })
+	prove("PlanEntry", PlanEntry{}, func(e any) bool { return sameEntry(PlanEntry{}, e.(PlanEntry)) })
+	zoned := metav1.NewTime(noon().In(time.FixedZone("x", 3600)))
+	if !sameEntry(PlanEntry{Since: zoned}, PlanEntry{Since: metav1.NewTime(noon())}) {
+		t.Error("the same time in another zone is another time")
+	}
+}
+
+func TestReasonsOfConditions(t *testing.T) {
+	pattern := regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
+	for _, s := range []string{
+		"", "A", "z", "1", "_", "Aa9", "A_", "A,", "A:", "A,b", "A:b", "A_b", "9A", ",A", "A b", "A-b", "Aé", "QueryFailed", "A/", "A@", "A[", "A`", "A{",
+	} {
+		if got, want := isReason(s), pattern.MatchString(s); got != want {
+			t.Errorf("%q: got %v, want %v", s, got, want)
+		}
+	}
+	if isReason(strings.Repeat("a", 1025)) || !isReason(strings.Repeat("a", 1024)) {
+		t.Error("the length of a reason is at most 1024")
 	}
 }
 

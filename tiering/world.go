@@ -26,7 +26,8 @@ type World struct {
 	// if not known.
 	ReadAt time.Time
 	// Movable is empty if the server's version lets moves be steered (MS 5.3),
-	// else a sentence that says which version would do.
+	// else a sentence that says which version would do. It holds moves, and lets
+	// a dry run show them.
 	Movable string
 	// Unsettled is empty, or why nothing should move in the whole cluster now:
 	// mixed io-engine versions, a running upgrade, a pool drain.
@@ -82,12 +83,17 @@ type Volume struct {
 
 	// Listed is true if Mayastor lists the volume; the fields up to Snapshots
 	// are meaningless otherwise.
-	Listed         bool
+	Listed bool
+	// SizeBytes of 0 is unknown and goes nowhere. AllocatedBytes, by the
+	// fullest replica of a thin volume, counts as SizeBytes when it is 0.
 	SizeBytes      int64
 	AllocatedBytes int64
 	Thin           bool
 	Replicas       []Replica
-	// Published is empty if the volume has a live target, else why not.
+	// The next three become part of sentences in status, so they hold no figure
+	// that changes from minute to minute, such as the progress of a rebuild.
+	//
+	// Unpublished is empty if the volume has a live target, else why not.
 	Unpublished string
 	// Unhealthy is empty if every replica is online and in sync, else why not.
 	Unhealthy string
@@ -101,7 +107,8 @@ type Volume struct {
 	Sample Sample
 
 	// Attempt is the volume's memory, LastMigration the time a replica last
-	// changed pool. MemoryFault is empty, or why the memory cannot be read.
+	// changed pool, zero if none ever did. MemoryFault is empty, or a sentence
+	// that says why the memory cannot be read and what to do.
 	Attempt       Attempt
 	LastMigration time.Time
 	MemoryFault   string
