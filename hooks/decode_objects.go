@@ -190,4 +190,3 @@ func (d *decoder) diskPool() (p diskPool, err error) {
 	})
 	return p, cmp.Or(err, named("DiskPool", p.Name))
 }
-

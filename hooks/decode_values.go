@@ -163,4 +163,3 @@ func (s *scanner) unique() error {
 		return s.unique()
 	})
 }
-
