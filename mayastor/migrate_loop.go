@@ -161,18 +161,19 @@ func (r *run) plan(ctx context.Context) error {
 // scaleUp asks for one replica more, with every pool but the targets kept out.
 func (r *run) scaleUp(ctx context.Context) error {
 	return r.placed(ctx, func(p *placing) error {
-		vol, steps, refusals, err := r.route(ctx)
+		w, err := r.world(ctx)
 		if err != nil {
 			return retry{err}
 		}
-		if len(refusals) > 0 || len(steps) == 0 || steps[0].Kind != AddFirst || vol.Spec.NumReplicas != r.j.N {
+		steps, refusals := Route(w.vol, w.pools, w.nodes, r.order.Ask, r.cap)
+		if len(refusals) > 0 || len(steps) == 0 || steps[0].Kind != AddFirst || w.vol.Spec.NumReplicas != r.j.N {
 			return retry{fmt.Errorf("the cluster changed while the step was prepared: %s", sentences(refusals))}
 		}
 		step := steps[0]
 		if err := p.cordonPools(ctx, step.Cordon); err != nil {
 			return err
 		}
-		r.j.Victim, r.j.New, r.j.Before = step.Victim, ReplicaRef{}, vol.uuids()
+		r.j.Victim, r.j.New, r.j.Before = step.Victim, ReplicaRef{}, w.vol.uuids()
 		if err := r.intend(ctx, PhaseUp); err != nil {
 			return err
 		}

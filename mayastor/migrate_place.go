@@ -38,14 +38,33 @@ func (r *run) world(ctx context.Context) (world, error) {
 	return world{vol: vol, pools: pools, nodes: nodes}, nil
 }
 
-// route reads everything and asks [Route].
+// route reads everything and asks [Route]. A refusal while cordons are up is
+// asked again under the placement lock: those of other migrators of ours are
+// down then, and what is left is somebody's wish.
 func (r *run) route(ctx context.Context) (Volume, []Step, []Refusal, error) {
 	w, err := r.world(ctx)
 	if err != nil {
 		return Volume{}, nil, nil, err
 	}
 	steps, refusals := Route(w.vol, w.pools, w.nodes, r.order.Ask, r.cap)
-	return w.vol, steps, refusals, nil
+	if len(refusals) == 0 || !w.cordoned() {
+		return w.vol, steps, refusals, nil
+	}
+	err = r.placed(ctx, func(*placing) error {
+		w, err := r.world(ctx)
+		if err == nil {
+			steps, refusals = Route(w.vol, w.pools, w.nodes, r.order.Ask, r.cap)
+		}
+		return err
+	})
+	return w.vol, steps, refusals, err
+}
+
+// cordoned reports whether any cordon is up that could be ours.
+func (w world) cordoned() bool {
+	return slices.ContainsFunc(w.pools, closed) || slices.ContainsFunc(w.nodes, func(n Node) bool {
+		return slices.ContainsFunc(n.cordonLabels(), func(l string) bool { return strings.HasPrefix(l, LabelPrefix) })
+	})
 }
 
 // steer says whether the server will remove the victim first, and which node
@@ -54,14 +73,14 @@ func (w world) steer(victim ReplicaRef, label string, capability Capability) (no
 	if first, strict := FirstVictim(w.vol, w.nodes, w.pools, capability); strict && first.UUID == victim.UUID {
 		return "", true
 	}
-	if first, strict := FirstVictim(w.vol, cordoned(w.nodes, victim.Node, label), w.pools, capability); strict && first.UUID == victim.UUID {
+	if first, strict := FirstVictim(w.vol, withCordon(w.nodes, victim.Node, label), w.pools, capability); strict && first.UUID == victim.UUID {
 		return victim.Node, true
 	}
 	return "", false
 }
 
-// cordoned returns the nodes as they would be with one more cordon.
-func cordoned(nodes []Node, id, label string) []Node {
+// withCordon returns the nodes as they would be with one more cordon.
+func withCordon(nodes []Node, id, label string) []Node {
 	nodes = slices.Clone(nodes)
 	for i, n := range nodes {
 		if n.ID != id {

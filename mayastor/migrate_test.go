@@ -273,6 +273,50 @@ func TestUserScalesTheVolumeMeanwhile(t *testing.T) {
 	})
 }
 
+// TestCordonsOfOtherMigratorsAreWaitedOut: what another migrator of ours keeps
+// out for the seconds of its placement is no reason to refuse; what somebody
+// else keeps out is.
+func TestCordonsOfOtherMigratorsAreWaitedOut(t *testing.T) {
+	t.Parallel()
+	for _, foreign := range []bool{false, true} {
+		t.Run(fmt.Sprintf("foreign %t", foreign), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, simulator.Config{}, 2, func(b *bench) {
+				b.ledger = newMemLedger()
+				vol := b.sim.Published(gib, "sata-1")
+				cordon := simulator.PoolCordon{Replicas: true}
+				if err := b.sim.ForeignPoolCordon("nvme-2", cordon, simulator.PoolCordon{}); err != nil {
+					b.t.Fatal(err)
+				}
+				if !foreign {
+					other, err := b.ledger.Lock(b.t.Context(), "00000000-0000-4000-8000-000000000000")
+					if err != nil {
+						b.t.Fatal(err)
+					}
+					placement, err := other.Place(b.t.Context())
+					if err != nil {
+						b.t.Fatal(err)
+					}
+					time.AfterFunc(5*time.Second, func() {
+						if err := b.sim.ForeignPoolCordon("nvme-2", simulator.PoolCordon{}, cordon); err != nil {
+							b.t.Error(err)
+						}
+						_ = placement.Release(b.t.Context())
+						other.Abandon()
+					})
+				}
+				want := mayastor.Moved
+				if foreign {
+					want = mayastor.Refused
+				}
+				if result := b.move(b.order(vol, "nvme-1", "nvme-2")); result.State != want {
+					b.t.Errorf("%s (%s) %s, want %s", result.State, result.Reason, result.Error, want)
+				}
+			})
+		})
+	}
+}
+
 func TestReducedRedundancy(t *testing.T) {
 	t.Parallel()
 	inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 3, func(b *bench) {
