@@ -82,6 +82,10 @@ func holdCases(t prover) []gateCase {
 				v.Replicas[i].Node = name
 			}
 		})},
+		{
+			name: "an old reading", volume: vol(attempt(Attempt{N: 4, Policy: "gold", State: AttemptMoved, At: ago(time.Minute)})),
+			input: inp(where(func(w *World) { w.ReadAt = ago(2 * time.Minute) })),
+		},
 		{name: "several refusals", input: inp(func(in *Input) {
 			in.Route = func(*Volume, Tier, []string) Route {
 				return Route{Reason: "SelfHealOff", Refusals: []string{"self_heal is off; switch it on", "b", "c"}}

@@ -83,7 +83,7 @@ func Decide(in Input) *Plan {
 		d := &p.Decisions[w.at]
 		t = turn{
 			plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
-			clear: true, route: d.Route, routed: true, ledger: running,
+			route: d.Route, routed: true, ledger: running,
 		}
 		held, ok := t.ask(p.gates[inTurn:])
 		if !ok {

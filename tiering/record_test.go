@@ -44,6 +44,10 @@ func TestAJobIsRecordedOnce(t *testing.T) {
 	if s.TotalMigrations != 1 || s.FailedMigrations != 1 || len(s.MigrationHistory) != 1 {
 		t.Errorf("got %+v", s)
 	}
+	if got := Record(&s, e, HistoryEntry{}, result("k", OutcomeMoved, noon())); got != 1 || s.TotalMigrations != 2 {
+		t.Errorf("a new result behind a known one: recorded %d, total %d", got, s.TotalMigrations)
+	}
+	s.TotalMigrations = 1
 	if got := Record(&s, HistoryEntry{Outcome: OutcomeMoved}); got != 0 || s.TotalMigrations != 1 {
 		t.Errorf("a result without a Job was recorded")
 	}
