@@ -74,6 +74,8 @@ type run struct {
 	// retryAt holds back the next side effect after one that did not take.
 	retryAt time.Time
 	retries int
+	// unsupported counts pool cordons that were answered as an unknown route.
+	unsupported int
 	// woken is true once stop was seen to be closed.
 	woken bool
 	last  string

@@ -238,11 +238,17 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 			// Self-heal replaced it meanwhile; any replica off target will do.
 			r.j.Victim = r.otherVictim(w.vol)
 		}
-		if do == actReduce && r.cap.PoolCordon {
+		if do == actReduce {
 			// Below its number a volume must find its way back: that the server
 			// can be steered is proven before, not after.
-			if err := p.cordonPools(ctx, r.others(w)); err != nil {
-				return err
+			if !r.cap.PoolCordon && !r.cap.Removal {
+				r.j.enter(PhaseIdle, time.Now())
+				return nil
+			}
+			if r.cap.PoolCordon {
+				if err := p.cordonPools(ctx, append(r.others(w), r.j.Victim.Pool)); err != nil {
+					return err
+				}
 			}
 		}
 		cordon, ok := w.steer(r.j.Victim, p.label(), r.cap)

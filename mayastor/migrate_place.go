@@ -193,8 +193,11 @@ func (p *placing) cordonPools(ctx context.Context, ids []string) error {
 		changed, err := p.r.Client.CordonPool(guarded, id)
 		cancel()
 		if IsUnsupported(err) {
-			// The server said it could and cannot: believe the answer.
-			p.r.cap = Capability{Source: "the server answered the first pool cordon as an unknown route"}
+			// Once may be a proxy's doing; twice, the server said it could and
+			// cannot, and nothing else that it says of itself is to be believed.
+			if p.r.unsupported++; p.r.unsupported > 1 {
+				p.r.cap = Capability{Source: "the server's API description has the pool cordon, and the server answers it as an unknown route"}
+			}
 		}
 		if err != nil {
 			return retry{fmt.Errorf("cordon pool %s: %w", id, err)}
