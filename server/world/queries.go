@@ -43,14 +43,16 @@ func ScoreQuery(window, step, scrapeInterval time.Duration) string {
 // CoverageQuery is the PromQL expression for how much of the window, in
 // percent, holds samples of the counter, for every volume of the cluster: one
 // vector with one element per pv_name. The window is cut into slots of one
-// step, and a slot counts if any target of the volume has a sample in it. How
+// step, and a slot counts if any target of the volume has a sample in it or in
+// the tenth of a step before it: a target whose scrapes fall on the edge of the
+// slots would otherwise leave some of them empty by jitter alone. How
 // many slots there are depends on the instant where the step does not divide
 // the window, so the engine counts them itself.
 func CoverageQuery(counter string, window, step time.Duration) string {
 	slots := promDuration(window) + ":" + promDuration(step)
 	return fmt.Sprintf(
 		"100 * sum_over_time((max by (%[1]s) (present_over_time(%[2]s[%[3]s])))[%[4]s]) / scalar(count_over_time(vector(1)[%[4]s]))",
-		pvName, counter, promDuration(step), slots)
+		pvName, counter, promDuration(step+step/10), slots)
 }
 
 // Step is the slot of [CoverageQuery]: the scrape interval, but for long

@@ -24,15 +24,15 @@ func TestCoverageQueryCutsTheWindowIntoSlots(t *testing.T) {
 	}{
 		{
 			"an hour in minutes", ReadOps, time.Hour, time.Minute,
-			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_read_ops[1m])))[1h:1m]) / scalar(count_over_time(vector(1)[1h:1m]))",
+			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_read_ops[1m6s])))[1h:1m]) / scalar(count_over_time(vector(1)[1h:1m]))",
 		},
 		{
 			"a demo in seconds", WriteOps, 15 * time.Second, time.Second,
-			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[1s])))[15s:1s]) / scalar(count_over_time(vector(1)[15s:1s]))",
+			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[1s100ms])))[15s:1s]) / scalar(count_over_time(vector(1)[15s:1s]))",
 		},
 		{
 			"parts of a second", WriteOps, 7500 * time.Millisecond, 250 * time.Millisecond,
-			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[250ms])))[7s500ms:250ms]) / scalar(count_over_time(vector(1)[7s500ms:250ms]))",
+			"100 * sum_over_time((max by (pv_name) (present_over_time(volume_num_write_ops[275ms])))[7s500ms:250ms]) / scalar(count_over_time(vector(1)[7s500ms:250ms]))",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

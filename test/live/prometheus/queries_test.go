@@ -394,6 +394,21 @@ func TestASlotThatDoesNotDivideTheWindowIsNoError(t *testing.T) {
 	}
 }
 
+func TestScrapesOnTheEdgeOfTheSlotsLeaveNoneEmpty(t *testing.T) {
+	p := start(t, Config{})
+	for _, counter := range []string{world.ReadOps, world.WriteOps} {
+		l := map[string]string{"__name__": counter, "pv_name": pv(0), "node": "node-1"}
+		for i := range 100 {
+			jitter := time.Duration(i%3-1) * 200 * time.Millisecond // early, in time, late
+			must(t, p.Append(l, epoch.Add(jitter-time.Duration(99-i)*time.Minute), float64(i)))
+		}
+	}
+	got := ask(t, p, product(time.Hour, time.Minute), epoch)[pv(0)]
+	if got.Reads != full || got.Writes != full {
+		t.Errorf("coverage %s and %s, want %s", got.Reads, got.Writes, full)
+	}
+}
+
 func TestPrometheusRestarts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
