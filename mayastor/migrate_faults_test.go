@@ -32,27 +32,21 @@ func TestWhatGoesWrongEndsAtRest(t *testing.T) {
 		state  mayastor.State
 		reason mayastor.Reason // where it did not move
 		pools  string          // where the replicas end, "" for nvme only
-		fresh  bool            // reads are not cached, and self-heal is slow
 	}{
 		{
-			"a rebuild that fails leaves the original state", func(b *bench, vol string) {
+			"a rebuild that fails and is replaced by self-heal at once goes on", func(b *bench, vol string) {
 				act(b.t, 10*time.Second, func() error { return b.sim.FailRebuildAt(vol, 50) })
-			}, mayastor.Failed, mayastor.ReasonRebuildFailed, "sata-1,sata-2", true,
-		},
-		{
-			"a rebuild that fails and is replaced by self-heal before it was seen goes on", func(b *bench, vol string) {
-				act(b.t, 10*time.Second, func() error { return b.sim.FailRebuildAt(vol, 50) })
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"a rebuild that starts again from zero is waited for", func(b *bench, vol string) {
 				act(b.t, 30*time.Second, func() error { return b.sim.RestartRebuild(vol) })
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"a switch-over of the target in the middle is waited for", func(b *bench, vol string) {
 				act(b.t, 30*time.Second, func() error { return b.sim.HASwitchover(vol, "node-2") })
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"target pools that fill between plan and act stop it before +1", func(b *bench, _ string) {
@@ -63,69 +57,65 @@ func TestWhatGoesWrongEndsAtRest(t *testing.T) {
 						}
 					}
 				}})
-			}, mayastor.Refused, "", "sata-1,sata-2", false,
+			}, mayastor.Refused, "", "sata-1,sata-2",
 		},
 		{
 			"a volume unpublished in the middle is held until it is published again", func(b *bench, vol string) {
 				act(b.t, 30*time.Second, func() error { return b.sim.Unpublish(vol) })
 				act(b.t, 20*time.Minute, func() error { return b.sim.Publish(vol, "node-1") })
-			}, mayastor.Failed, mayastor.ReasonStalled, "sata-1,sata-2", false,
+			}, mayastor.Failed, mayastor.ReasonStalled, "sata-1,sata-2",
 		},
 		{
 			"every reply to a replica count is lost and each took effect", func(b *bench, _ string) {
 				b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: scale, Effect: simulator.DropAfter, Times: -1})
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"the first replies are lost and took no effect", func(b *bench, _ string) {
 				b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: scale, Effect: simulator.DropBefore, Times: 2})
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"a +1 that is never answered took effect", func(b *bench, _ string) {
 				b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: scale, Effect: simulator.HangAfter, Times: 1})
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"a +1 that left an extra replica is tried again once self-heal trimmed it", func(b *bench, vol string) {
 				if err := b.sim.FailAttaches(vol, 1); err != nil {
 					b.t.Error(err)
 				}
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"no room for the new replica, three times", func(b *bench, _ string) {
 				b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: scale, Effect: simulator.FailBefore, Kind: "ResourceExhausted", Times: -1})
-			}, mayastor.Failed, mayastor.ReasonNotPlaced, "sata-1,sata-2", false,
+			}, mayastor.Failed, mayastor.ReasonNotPlaced, "sata-1,sata-2",
 		},
 		{
 			"etcd does not take the write, for a while", func(b *bench, _ string) {
 				b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: scale, Effect: simulator.FailBefore, Kind: "FailedPersist", Times: 2})
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"the control plane restarts in the middle", func(b *bench, _ string) {
 				act(b.t, 30*time.Second, func() error { b.sim.CoreRestart(); return nil })
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"somebody's operation holds the volume for a minute", func(b *bench, vol string) {
 				act(b.t, 30*time.Second, func() error { return b.sim.OpenOperation(vol, "CreateSnapshot", time.Minute) })
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"somebody resizes the volume", func(b *bench, vol string) {
 				act(b.t, 30*time.Second, func() error { return b.sim.Resize(vol, 50*gib) })
-			}, mayastor.Moved, "", "", false,
+			}, mayastor.Moved, "", "",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			cfg := simulator.Config{CachePeriod: 30 * time.Second, Latency: time.Second}
-			if tt.fresh {
-				cfg.CachePeriod, cfg.SelfHealBusy, cfg.SelfHealIdle = 0, time.Minute, time.Minute
-			}
-			inBubble(t, cfg, 4, func(b *bench) {
+			inBubble(t, simulator.Config{CachePeriod: 30 * time.Second, Latency: time.Second}, 4, func(b *bench) {
 				vol := b.sim.Published(40*gib, "sata-1", "sata-2")
 				b.sim.Mark(vol)
 				tt.during(b, vol)

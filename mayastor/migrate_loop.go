@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,7 @@ func (m *Migrator) jitter(d time.Duration) time.Duration {
 	if m.Jitter != nil {
 		return m.Jitter(d)
 	}
-	return d/2 + rand.N(d/2+1) //nolint:gosec // spreading retries needs no secrecy
+	return d/2 + rand.N(d/2+1)
 }
 
 // loop looks, decides and acts until the volume is at rest.
@@ -30,12 +31,12 @@ func (r *run) loop(ctx context.Context) error {
 		phase := r.j.Phase
 		do, why := r.j.next(v, r.signals(ctx, v))
 		if r.j.Phase != phase {
-			r.phaseChanged(phase, v)
+			r.phaseChanged(ctx, phase, v)
 			if err := r.lock.Write(ctx, r.j); err != nil {
 				return err
 			}
 		}
-		r.explain(why)
+		r.explain(ctx, why)
 		switch do {
 		case actEnd:
 			return r.finish(ctx, v.vol)
@@ -46,7 +47,7 @@ func (r *run) loop(ctx context.Context) error {
 				err = r.pause(ctx, min(wait, r.PollInterval))
 				break
 			}
-			err = r.act(ctx, do, v)
+			err = r.act(ctx, do)
 		}
 		if err != nil {
 			return err
@@ -67,7 +68,7 @@ func (r *run) look(ctx context.Context) (view, error) {
 			return view{gone: true}, nil
 		}
 		gone = IsGone(err)
-		r.explain("the volume cannot be read: " + err.Error())
+		r.explain(ctx, "the volume cannot be read: "+err.Error())
 		r.proof = proof{}
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return view{}, err
@@ -92,7 +93,7 @@ func (r *run) signals(ctx context.Context, v view) signals {
 }
 
 // act causes one side effect, or finds that it is not to be caused now.
-func (r *run) act(ctx context.Context, do act, v view) error {
+func (r *run) act(ctx context.Context, do act) error {
 	var err error
 	switch do {
 	case actPlan:
@@ -102,7 +103,7 @@ func (r *run) act(ctx context.Context, do act, v view) error {
 	case actDown, actReduce:
 		err = r.giveUp(ctx, do)
 	case actUndo:
-		r.audit(ActionUndo, "take the new replica back", "to_pool", r.j.New.Pool, "reason", r.last)
+		r.log.InfoContext(ctx, "take the new replica back", "action", ActionUndo, "to_pool", r.j.New.Pool, "reason", r.last)
 		err = r.undo(ctx)
 	case actWait, actEnd:
 	}
@@ -117,7 +118,7 @@ func (r *run) act(ctx context.Context, do act, v view) error {
 	now := time.Now()
 	r.retries++
 	r.retryAt = now.Add(r.jitter(min(time.Second<<min(r.retries, 5), maxBackoff)))
-	r.log.Warn("not done yet; look again", "action", ActionWaiting, "error", err.Error())
+	r.log.WarnContext(ctx, "not done yet; look again", "action", ActionWaiting, "error", err.Error())
 	if r.j.Phase == PhaseIdle && now.Sub(r.j.PhaseSince) > r.AdmitWait {
 		state := Refused
 		if r.j.Touched {
@@ -177,7 +178,7 @@ func (r *run) scaleUp(ctx context.Context) error {
 		if err := r.intend(ctx, PhaseUp); err != nil {
 			return err
 		}
-		r.audit(ActionAdd, "add a replica", "from_pool", step.Victim.Pool, "landing", step.Landing, "kept_out", step.Cordon)
+		r.log.InfoContext(ctx, "add a replica", "action", ActionAdd, "from_pool", step.Victim.Pool, "landing", step.Landing, "kept_out", step.Cordon)
 		return r.setReplicas(ctx, r.j.N+1)
 	})
 }
@@ -203,7 +204,7 @@ func (r *run) restore(ctx context.Context) error {
 		if err := r.intend(ctx, PhaseRestore); err != nil {
 			return err
 		}
-		r.audit(ActionAdd, "restore the replica that was given up")
+		r.log.InfoContext(ctx, "restore the replica that was given up", "action", ActionAdd)
 		return r.setReplicas(ctx, r.j.N)
 	})
 }
@@ -267,7 +268,7 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 		if err := r.intend(ctx, phase); err != nil {
 			return err
 		}
-		r.audit(ActionRemove, "give a replica up", "from_pool", r.j.Victim.Pool, "to_pool", r.j.New.Pool)
+		r.log.InfoContext(ctx, "give a replica up", "action", ActionRemove, "from_pool", r.j.Victim.Pool, "to_pool", r.j.New.Pool)
 		return r.setReplicas(ctx, want)
 	})
 }
@@ -321,7 +322,7 @@ func (r *run) setReplicas(ctx context.Context, n int) error {
 	r.j.LastError = ""
 	if err != nil {
 		r.j.LastError = err.Error()
-		r.log.Warn("the server did not confirm the replica count; look what it did", "action", ActionWaiting, "replicas", n, "error", err.Error())
+		r.log.WarnContext(ctx, "the server did not confirm the replica count; look what it did", "action", ActionWaiting, "replicas", n, "error", err.Error())
 	}
 	if serr := r.settle(ctx); serr != nil {
 		return serr
@@ -359,9 +360,9 @@ func sentences(refusals []Refusal) string {
 	if len(refusals) == 0 {
 		return "look again"
 	}
-	text := refusals[0].Sentence
-	for _, x := range refusals[1:] {
-		text += "; " + x.Sentence
+	texts := make([]string, len(refusals))
+	for i, x := range refusals {
+		texts[i] = x.Sentence
 	}
-	return text
+	return strings.Join(texts, "; ")
 }

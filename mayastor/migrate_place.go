@@ -38,16 +38,18 @@ func (r *run) world(ctx context.Context) (world, error) {
 	return world{vol: vol, pools: pools, nodes: nodes}, nil
 }
 
-// route reads everything and asks [Route]. A refusal while cordons are up is
-// asked again under the placement lock: those of other migrators of ours are
-// down then, and what is left is somebody's wish.
+// route reads everything and asks [Route]. A refusal while cordons are up, or
+// a step that gives a copy up first for want of a place, is asked again under
+// the placement lock: cordons of other migrators of ours are down then, and
+// what is left is somebody's wish.
 func (r *run) route(ctx context.Context) (Volume, []Step, []Refusal, error) {
 	w, err := r.world(ctx)
 	if err != nil {
 		return Volume{}, nil, nil, err
 	}
 	steps, refusals := Route(w.vol, w.pools, w.nodes, r.order.Ask, r.cap)
-	if len(refusals) == 0 || !w.cordoned() {
+	wanting := len(refusals) > 0 || len(steps) > 0 && steps[0].Kind == RemoveFirst
+	if !wanting || !w.cordoned() {
 		return w.vol, steps, refusals, nil
 	}
 	err = r.placed(ctx, func(*placing) error {
@@ -138,7 +140,7 @@ func (r *run) lift(ctx context.Context) error {
 		if err == nil || !retriable(err) {
 			return err
 		}
-		r.log.Warn("cordons of an earlier migrator cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
+		r.log.WarnContext(ctx, "cordons of an earlier migrator cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return err
 		}
@@ -161,7 +163,7 @@ func (p *placing) sweep(ctx context.Context) error {
 		}
 	}
 	if !p.up.empty() {
-		p.r.audit(ActionSwept, "lift cordons that an earlier migrator left", "pools", p.up.Pools, "nodes", p.up.Nodes)
+		p.r.log.InfoContext(ctx, "lift cordons that an earlier migrator left", "action", ActionSwept, "pools", p.up.Pools, "nodes", p.up.Nodes)
 	}
 	return p.lift(ctx)
 }
