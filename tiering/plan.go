@@ -173,10 +173,9 @@ func unclean(v *Volume) bool {
 	return v.Attempt.State == AttemptStarted && v.Live == nil && v.MemoryFault == ""
 }
 
-// owners are the policies that exist, and so recover what they started.
+// owners are the other policies that exist, and so recover what they started.
 func (p *Plan) owners() map[string]bool {
-	names := make(map[string]bool, len(p.in.Others)+len(p.in.Broken)+1)
-	names[p.in.Policy.Name] = true
+	names := make(map[string]bool, len(p.in.Others)+len(p.in.Broken))
 	for i := range p.in.Others {
 		names[p.in.Others[i].Name] = true
 	}
