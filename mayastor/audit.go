@@ -1,5 +1,7 @@
 package mayastor
 
+import "context"
+
 // The actions of the audit trail: every record that a migrator writes carries
 // one of them as "action".
 const (
@@ -20,23 +22,18 @@ const (
 	ActionInterrupted = "move_interrupted"
 )
 
-// audit writes one record of something that happened.
-func (r *run) audit(action, message string, attrs ...any) {
-	r.log.Info(message, append([]any{"action", action}, attrs...)...)
-}
-
 // explain writes why the migrator waits, once for each reason.
-func (r *run) explain(why string) {
+func (r *run) explain(ctx context.Context, why string) {
 	if why != r.last {
 		r.last = why
-		r.log.Debug(why, "action", ActionWaiting, "phase", string(r.j.Phase))
+		r.log.DebugContext(ctx, "wait", "action", ActionWaiting, "phase", string(r.j.Phase), "reason", why)
 	}
 }
 
 // phaseChanged writes what a look at the volume showed to be over.
-func (r *run) phaseChanged(from Phase, v view) {
+func (r *run) phaseChanged(ctx context.Context, from Phase, v view) {
 	if (from == PhaseDown || from == PhaseRestore) && r.j.Phase == PhaseIdle {
 		left, reached := r.changes(v.vol)
-		r.audit(ActionStepDone, "a step is over", "from_pool", pools(left), "to_pool", pools(reached), "replicas_done", r.j.Finished)
+		r.log.InfoContext(ctx, "a step is over", "action", ActionStepDone, "from_pool", pools(left), "to_pool", pools(reached), "replicas_done", r.j.Finished)
 	}
 }

@@ -104,7 +104,7 @@ func (m *Migrator) Move(ctx context.Context, stop <-chan struct{}, o Order) (Res
 	result, err := r.move(ctx)
 	if err != nil {
 		lock.Abandon()
-		r.log.Error("the attempt ended without a record; the next one resumes it", "action", ActionInterrupted, "outcome", "interrupted", "error", err.Error())
+		r.log.ErrorContext(ctx, "the attempt ended without a record; the next one resumes it", "action", ActionInterrupted, "outcome", "interrupted", "error", err.Error())
 		return Result{}, err
 	}
 	return result, nil
@@ -126,20 +126,20 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	switch {
 	case r.j != nil && r.j.Attempt.N == r.order.N:
 		r.name(r.j.Attempt)
-		r.audit(ActionResumed, "resume the move from its journal", "phase", r.j.Phase)
+		r.log.InfoContext(ctx, "resume the move from its journal", "action", ActionResumed, "phase", r.j.Phase)
 	case r.j != nil:
-		r.adopt()
+		r.adopt(ctx)
 	case r.memory.N > r.order.N:
 		// The record of a later attempt is the truth; ours never began.
-		return r.refuse(ctx, Refusal{ReasonSuperseded, fmt.Sprintf("attempt %d of the volume is already recorded, so attempt %d is not made", r.memory.N, r.order.N)}, false)
+		return r.refuse(ctx, false, Refusal{ReasonSuperseded, fmt.Sprintf("attempt %d of the volume is already recorded, so attempt %d is not made", r.memory.N, r.order.N)})
 	case r.memory.N == r.order.N && r.memory.State != Started:
 		return r.reportAgain(ctx)
 	case r.order.Recover || r.memory.State == Started && r.memory.N != r.order.N:
 		return r.recoverWithoutJournal(ctx)
 	default:
 		began = true
-		if result, err := r.begin(ctx); err != nil || result != nil {
-			return orZero(result), err
+		if result, refused, err := r.begin(ctx); err != nil || refused {
+			return result, err
 		}
 	}
 	if r.j.Phase == PhaseDone {
@@ -164,13 +164,6 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	return r.report(ctx)
 }
 
-func orZero(r *Result) Result {
-	if r == nil {
-		return Result{}
-	}
-	return *r
-}
-
 // name fixes the identity under which everything is logged.
 func (r *run) name(a Attempt) {
 	r.log = r.log.With("move", a.Move, "policy", a.Policy, "attempt", a.N)
@@ -189,8 +182,8 @@ func (r *run) attempt(s State) Attempt {
 }
 
 // begin checks everything before the first side effect and makes the attempt
-// known. It returns a result if the move is refused.
-func (r *run) begin(ctx context.Context) (*Result, error) {
+// known. It returns a result only if the move is refused.
+func (r *run) begin(ctx context.Context) (result Result, refused bool, err error) {
 	a := r.attempt(Started)
 	r.name(a)
 	var vol Volume
@@ -198,7 +191,6 @@ func (r *run) begin(ctx context.Context) (*Result, error) {
 	var refusals []Refusal
 	deadline := time.Now().Add(r.AdmitWait)
 	for wait := time.Second; ; wait = min(2*wait, maxBackoff) {
-		var err error
 		vol, steps, refusals, err = r.route(ctx)
 		if err == nil {
 			break
@@ -206,12 +198,12 @@ func (r *run) begin(ctx context.Context) (*Result, error) {
 		if IsGone(err) {
 			return r.refused(ctx, Refusal{ReasonVolumeGone, "Mayastor knows no such volume; check the uuid, and whether the volume was deleted"})
 		}
-		r.log.Warn("Mayastor could not be read", "action", ActionWaiting, "error", err.Error())
+		r.log.WarnContext(ctx, "Mayastor could not be read", "action", ActionWaiting, "error", err.Error())
 		if r.stopped(ctx) != nil || time.Now().After(deadline) {
 			return r.refused(ctx, Refusal{ReasonUnreachable, fmt.Sprintf("Mayastor could not be read: %v", err)})
 		}
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
-			return nil, err
+			return Result{}, false, err
 		}
 	}
 	switch {
@@ -230,23 +222,23 @@ func (r *run) begin(ctx context.Context) (*Result, error) {
 	}
 	r.j.enter(PhaseIdle, now)
 	if err := r.lock.Write(ctx, r.j); err != nil {
-		return nil, err
+		return Result{}, false, err
 	}
 	if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
-		return nil, fmt.Errorf("record the start on the volume, without which nothing is done: %w", err)
+		return Result{}, false, fmt.Errorf("record the start on the volume, without which nothing is done: %w", err)
 	}
-	r.audit(ActionStarted, "move started", "replicas", len(steps), "bytes", vol.Spec.Size, "capability", r.cap.Source)
-	return nil, nil
+	r.log.InfoContext(ctx, "move started", "action", ActionStarted, "replicas", len(steps), "bytes", vol.Spec.Size, "capability", r.cap.Source)
+	return Result{}, false, nil
 }
 
 // adopt takes over what another attempt left: it is brought to rest and
 // nothing new is begun.
-func (r *run) adopt() {
+func (r *run) adopt(ctx context.Context) {
 	r.name(r.attempt(Started))
 	if r.j.Phase != PhaseDone {
 		r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d was cut short; the volume was brought to rest, and the next attempt starts afresh", r.j.Attempt.N))
 	}
-	r.audit(ActionResumed, "bring to rest what another attempt left", "left_by", r.j.Attempt.N, "phase", r.j.Phase)
+	r.log.InfoContext(ctx, "bring to rest what another attempt left", "action", ActionResumed, "left_by", r.j.Attempt.N, "phase", r.j.Phase)
 }
 
 // recoverWithoutJournal reports an attempt of which only the mark on the
@@ -275,22 +267,19 @@ func (r *run) recoverWithoutJournal(ctx context.Context) (Result, error) {
 }
 
 // refused is refuse as begin wants it.
-func (r *run) refused(ctx context.Context, refusals ...Refusal) (*Result, error) {
-	result, err := r.refuse(ctx, refusals[0], true, refusals[1:]...)
-	return &result, err
+func (r *run) refused(ctx context.Context, refusals ...Refusal) (Result, bool, error) {
+	result, err := r.refuse(ctx, true, refusals...)
+	return result, true, err
 }
 
-// refuse records that nothing was touched and why. remember is false where the
-// volume's memory is already newer than this attempt.
-func (r *run) refuse(ctx context.Context, first Refusal, remember bool, more ...Refusal) (Result, error) {
-	sentence := first.Sentence
-	for _, m := range more {
-		sentence += "; " + m.Sentence
-	}
+// refuse records that nothing was touched and why; the first of the refusals
+// gives the reason. remember is false where the volume's memory is already newer
+// than this attempt.
+func (r *run) refuse(ctx context.Context, remember bool, refusals ...Refusal) (Result, error) {
 	a := r.attempt(Refused)
-	a.Reason, a.Error = string(first.Reason), sentence
+	a.Reason, a.Error = string(refusals[0].Reason), sentences(refusals)
 	result := resultOf(r.order.Volume, a, time.Now().UTC())
-	r.audit(ActionRefused, "move refused", "outcome", string(Refused), "reason", a.Reason, "error", sentence)
+	r.log.InfoContext(ctx, "move refused", "action", ActionRefused, "outcome", string(Refused), "reason", a.Reason, "error", a.Error)
 	if remember {
 		if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
 			return Result{}, err
@@ -344,7 +333,7 @@ func (r *run) admit(ctx context.Context) error {
 			return nil
 		}
 		if !said {
-			r.audit(ActionWaiting, "wait for a place among the moves that run", "error", err.Error())
+			r.log.InfoContext(ctx, "wait for a place among the moves that run", "action", ActionWaiting, "error", err.Error())
 		}
 		if err := r.pause(ctx, r.PollInterval); err != nil {
 			return err

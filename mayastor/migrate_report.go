@@ -68,11 +68,14 @@ func (r *run) changes(v Volume) (left, reached []ReplicaRef) {
 	return left, reached
 }
 
-// pools returns the distinct pools of the replicas, sorted.
+// pools returns the distinct pools of the replicas, sorted; nil for none.
 func pools(refs []ReplicaRef) []string {
-	var ids []string
-	for _, x := range refs {
-		ids = append(ids, x.Pool)
+	if len(refs) == 0 {
+		return nil
+	}
+	ids := make([]string, len(refs))
+	for i, x := range refs {
+		ids[i] = x.Pool
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
@@ -109,7 +112,7 @@ func (r *run) report(ctx context.Context) (Result, error) {
 	if result.Recovered {
 		action = ActionRecovered
 	}
-	r.audit(action, "move ended", "outcome", string(result.State), "reason", result.Reason, "error", result.Error,
+	r.log.InfoContext(ctx, "move ended", "action", action, "outcome", string(result.State), "reason", result.Reason, "error", result.Error,
 		"from_pool", result.FromPools, "to_pool", result.ToPools, "replicas", result.Replicas,
 		"duration_ms", result.Ended.Sub(result.Started).Milliseconds())
 	if err := r.lock.Release(ctx); err != nil {

@@ -506,24 +506,22 @@ func (b *bench) killed(o mayastor.Order, at int, after bool) (steps []string, de
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	var cases atomic.Int64
-	t.Run("all", func(t *testing.T) {
-		for _, profile := range []simulator.Profile{simulator.V2_9, simulator.V2_10, simulator.V2_12} {
-			for _, cache := range []time.Duration{0, 30 * time.Second} {
-				for replicas := 1; replicas <= 3; replicas++ {
-					t.Run(fmt.Sprintf("%s, cache %s, %d replicas", profile, cache, replicas), func(t *testing.T) {
-						t.Parallel()
-						for step := 1; ; step++ {
-							if !killAndResume(t, profile, cache, replicas, step, false) || !killAndResume(t, profile, cache, replicas, step, true) {
-								return
-							}
-							cases.Add(2)
+	t.Cleanup(func() { t.Logf("%d kills, each resumed to the same end", cases.Load()) })
+	for _, profile := range []simulator.Profile{simulator.V2_9, simulator.V2_10, simulator.V2_12} {
+		for _, cache := range []time.Duration{0, 30 * time.Second} {
+			for replicas := 1; replicas <= 3; replicas++ {
+				t.Run(fmt.Sprintf("%s, cache %s, %d replicas", profile, cache, replicas), func(t *testing.T) {
+					t.Parallel()
+					for step := 1; ; step++ {
+						if !killAndResume(t, profile, cache, replicas, step, false) || !killAndResume(t, profile, cache, replicas, step, true) {
+							return
 						}
-					})
-				}
+						cases.Add(2)
+					}
+				})
 			}
 		}
-	})
-	t.Logf("%d kills, each resumed to the same end", cases.Load())
+	}
 }
 
 // killAndResume kills a move at a step, resumes it and looks at its end. It

@@ -88,7 +88,7 @@ type PoolTopology struct {
 	Labelled *LabelledTopology `json:"labelled"`
 }
 
-// LabelledTopology: every inclusion must match; an empty value matches any.
+// LabelledTopology asks that every inclusion matches; an empty value matches any.
 type LabelledTopology struct {
 	Exclusion   map[string]string `json:"exclusion"`
 	Inclusion   map[string]string `json:"inclusion"`

@@ -51,26 +51,20 @@ func TestModel(t *testing.T) {
 		runs, first = 1, n
 	}
 	var total modelTally
-	seeds := make(chan uint64)
-	t.Run("seeds", func(t *testing.T) {
-		for worker := range 4 {
-			t.Run(fmt.Sprint("worker ", worker), func(t *testing.T) {
-				t.Parallel()
-				for seed := range seeds {
-					model(t, seed, &total)
-				}
-			})
-		}
-		go func() {
-			defer close(seeds)
-			for i := range runs {
-				seeds <- first + uint64(i)
-			}
-		}()
+	t.Cleanup(func() {
+		t.Logf("%d runs, %d faults injected, %d acts of others, %d kills; moves: %d completed, %d refused, %d failed, %d aborted",
+			total.runs.Load(), total.faults.Load(), total.acts.Load(), total.kills.Load(),
+			total.moved.Load(), total.refused.Load(), total.failed.Load(), total.aborted.Load())
 	})
-	t.Logf("%d runs, %d faults injected, %d acts of others, %d kills; moves: %d completed, %d refused, %d failed, %d aborted",
-		total.runs.Load(), total.faults.Load(), total.acts.Load(), total.kills.Load(),
-		total.moved.Load(), total.refused.Load(), total.failed.Load(), total.aborted.Load())
+	var next atomic.Int64
+	for worker := range 4 {
+		t.Run(fmt.Sprint("worker ", worker), func(t *testing.T) {
+			t.Parallel()
+			for i := next.Add(1); i <= int64(runs); i = next.Add(1) {
+				model(t, first+uint64(i-1), &total)
+			}
+		})
+	}
 }
 
 // model is one run.
