@@ -23,8 +23,8 @@ demo: build ## the whole loop on this machine, in about two minutes
 test: ## every test
 	$(call each,$(MODULES),go test -shuffle=on ./...)
 
-race: ## every test under the race detector
-	$(call each,$(MODULES),go test -race -shuffle=on ./...)
+race: ## every test under the race detector, with a part of the kills and random runs
+	$(call each,$(MODULES),COUCHESTOR_KILL_EVERY=9 COUCHESTOR_MODEL_RUNS=40 go test -race -shuffle=on -timeout=20m ./...)
 
 lint: ## format, vet and linters
 	$(call each,$(MODULES),go vet ./...)

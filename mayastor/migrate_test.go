@@ -502,9 +502,11 @@ func (b *bench) killed(o mayastor.Order, at int, after bool) (steps []string, de
 
 // TestKilledAtEachStep: for every HTTP call and every write to the ledger of a
 // move, the migrator dies right before or right after it, and the next one
-// reaches the same good end.
+// reaches the same good end. COUCHESTOR_KILL_EVERY=n takes every nth step only,
+// for the race detector's sake.
 func TestKilledAtEachStep(t *testing.T) {
 	t.Parallel()
+	every := envNumber(t, "COUCHESTOR_KILL_EVERY", 1)
 	var cases atomic.Int64
 	t.Cleanup(func() { t.Logf("%d kills, each resumed to the same end", cases.Load()) })
 	for _, profile := range []simulator.Profile{simulator.V2_9, simulator.V2_10, simulator.V2_12} {
@@ -512,7 +514,7 @@ func TestKilledAtEachStep(t *testing.T) {
 			for replicas := 1; replicas <= 3; replicas++ {
 				t.Run(fmt.Sprintf("%s, cache %s, %d replicas", profile, cache, replicas), func(t *testing.T) {
 					t.Parallel()
-					for step := 1; ; step++ {
+					for step := 1; ; step += every {
 						if !killAndResume(t, profile, cache, replicas, step, false) || !killAndResume(t, profile, cache, replicas, step, true) {
 							return
 						}

@@ -35,20 +35,9 @@ type modelTally struct {
 // with its number of replicas, and no cordon of ours is left.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	runs, first := modelRuns, uint64(1)
-	if s := os.Getenv("COUCHESTOR_MODEL_RUNS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("COUCHESTOR_MODEL_RUNS: %v", err)
-		}
-		runs = n
-	}
-	if s := os.Getenv("COUCHESTOR_MODEL_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("COUCHESTOR_MODEL_SEED: %v", err)
-		}
-		runs, first = 1, n
+	runs, first := envNumber(t, "COUCHESTOR_MODEL_RUNS", modelRuns), uint64(1)
+	if seed := envNumber(t, "COUCHESTOR_MODEL_SEED", 0); seed > 0 {
+		runs, first = 1, uint64(seed)
 	}
 	var total modelTally
 	t.Cleanup(func() {
@@ -65,6 +54,20 @@ func TestModel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// envNumber reads a positive number from the environment.
+func envNumber(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("%s is %q, want a positive number", name, s)
+	}
+	return n
 }
 
 // model is one run.
