@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// ForeignPoolCordon sets and clears flags of a pool's cordon for somebody else.
-func (s *Simulator) ForeignPoolCordon(id string, set, clear PoolCordon) error {
+// ForeignPoolCordon sets and unsets flags of a pool's cordon for somebody else.
+func (s *Simulator) ForeignPoolCordon(id string, set, unset PoolCordon) error {
 	return s.withPool(id, func(p *pool) error {
-		p.cordon = p.cordon.andNot(clear).or(set)
+		p.cordon = p.cordon.andNot(unset).or(set)
 		s.changed(nil, "pool "+id+": foreign cordon")
 		return nil
 	})

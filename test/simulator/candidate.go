@@ -153,13 +153,14 @@ func (s *Simulator) comparePools(v *volume, a, b *pool) int {
 		sa += weight * x / (x + y)
 		sb += weight * y / (x + y)
 	}
-	few, group := float64(weightFew), 0.0
+	few := float64(weightFew)
 	if v.thin {
 		few = weightThinFew
 	}
 	if v.group != "" {
 		// The weight of few replicas is shared with few replicas of the group.
-		if few, group = 15, 25; v.thin {
+		group := 25.0
+		if few = 15; v.thin {
 			few, group = 10, 15
 		}
 		score(group, float64(s.groupReplicas(v, a)), float64(s.groupReplicas(v, b)), true)

@@ -146,6 +146,8 @@ func before(ctx context.Context, s *Simulator, hits []*armedFault) *answer {
 		case HangBefore:
 			<-ctx.Done()
 			hangUp()
+		case None, LoseReply, DropAfter, HangAfter, StaleRead, DuplicateEntry, OmitVolume, MalformedJSON:
+			// They strike once the operation is done, if at all.
 		}
 	}
 	return nil
@@ -180,6 +182,10 @@ func after(ctx context.Context, s *Simulator, hits []*armedFault, req *Request, 
 			if list, isList := a.body.(volumesJSON); isList && a.raw == nil {
 				a = ok(f.twist(list))
 			}
+		case None, FailBefore, DropBefore, HangBefore, EmptyNotFound:
+			// They struck before the operation, if at all.
+		case StaleRead:
+			// remember played the old answer back.
 		}
 	}
 	return a, false

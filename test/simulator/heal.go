@@ -10,7 +10,7 @@ const eventDelay = time.Second
 func (s *Simulator) wakeHeal() {
 	if s.nextHeal.IsZero() {
 		idle := s.cfg.SelfHealIdle
-		s.healAt(s.lastHeal.Add(idle * (s.clock.Sub(s.lastHeal)/idle + 1)))
+		s.healAt(s.lastHeal.Add(s.clock.Sub(s.lastHeal).Truncate(idle) + idle))
 	}
 }
 

@@ -125,7 +125,7 @@ func getPools(s *Simulator, req *Request) *answer {
 		if !isUUID(id) {
 			return refuse("Deserialize", "volume_id is no uuid")
 		}
-		found := false
+		var found bool
 		if v, found = s.volumes.get(id); !found {
 			return refuse("NotFound", "Volume '"+id+"' not found")
 		}

@@ -45,16 +45,21 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	body, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if err != nil {
 		// Half an answer is the reader's to notice, with the same error.
-		resp.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), broken{err}))
+		resp.Body = cutShort(body, err)
 		return resp, nil
 	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if err := t.doc.Response(method, path, resp.StatusCode, body); err != nil {
 		t.report(err)
 	}
 	return resp, nil
+}
+
+// cutShort is a body that breaks off after its beginning.
+func cutShort(beginning []byte, err error) io.ReadCloser {
+	return io.NopCloser(io.MultiReader(bytes.NewReader(beginning), broken{err}))
 }
 
 // broken is a reader that fails.
