@@ -158,7 +158,7 @@ func (w *policyWatch) stop(ctx context.Context) *mayastor.Ending {
 	if err != nil {
 		if err.Error() != w.silent {
 			w.silent = err.Error()
-			w.log.Warn("the policy cannot be read; the move goes on", "action", mayastor.ActionWaiting, "policy", w.name, "error", w.silent)
+			w.log.WarnContext(ctx, "the policy cannot be read; the move goes on", "action", mayastor.ActionWaiting, "policy", w.name, "error", w.silent)
 		}
 		return nil
 	}
