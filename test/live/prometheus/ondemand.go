@@ -133,7 +133,7 @@ func (r scraped) report(added int) []sample {
 		"scrape_samples_post_metric_relabeling": float64(len(r.samples)),
 		"scrape_series_added":                   float64(added),
 	} {
-		series := labels.NewBuilder(r.target).Set(labels.MetricName, name).Labels()
+		series := labels.NewBuilder(r.target).Set(model.MetricNameLabel, name).Labels()
 		all = append(all, sample{series, v})
 	}
 	return all

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/billyronks/couchestor/server/world"
 	"github.com/prometheus/client_golang/api"
 	apiv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/billyronks/couchestor/server/world"
 )
 
 // BenchmarkQueries asks each question for 10 000 volumes on 50 nodes over one

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/billyronks/couchestor/server/world"
 	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/billyronks/couchestor/server/world"
 )
 
 // questions are the three queries a policy's window is judged by.

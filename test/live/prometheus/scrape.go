@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -140,7 +141,7 @@ func groups(targets []Target) []*targetgroup.Group {
 	all := make([]*targetgroup.Group, 0, len(targets))
 	for i, t := range targets {
 		all = append(all, &targetgroup.Group{
-			Source:  fmt.Sprint(i),
+			Source:  strconv.Itoa(i),
 			Targets: []model.LabelSet{t.discovered()},
 		})
 	}
