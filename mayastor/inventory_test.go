@@ -206,13 +206,13 @@ func listed(n int) http.Handler {
 				"target":{"node":"worker-%d","protocol":"nvmf"},"topology":{"node_topology":{"labelled":{"exclusion":{},"inclusion":{}}},
 				"pool_topology":{"labelled":{"exclusion":{},"inclusion":{"openebs.io/created-by":"operator-diskpool"}}}}},
 				"state":{"size":10737418240,"status":"Online","usage":{"capacity":10737418240,"allocated":1},"target":{"uuid":"00000000-0000-4000-9000-%012d","node":"worker-%d","state":"Online","protocol":"nvmf","rebuilds":0,"children":[`, i, i%50, i, i%50)
-			topology := ""
+			var topology strings.Builder
 			for k := range 3 {
 				comma := map[bool]string{true: ","}[k > 0]
 				_, _ = fmt.Fprintf(w, `%s{"uri":"nvmf://10.1.0.%d:8420/nqn.2019-05.io.openebs:0000000%d-0000-4000-8000-%012d?uuid=0000000%d-0000-4000-8000-%012d","state":"Online"}`, comma, k, k, i, k, i)
-				topology += fmt.Sprintf(`%s"0000000%d-0000-4000-8000-%012d":{"node":"worker-%d","pool":"pool-on-worker-%d","state":"Online","child-status":"Online"}`, comma, k, i, (i+k)%50, (i+k)%50)
+				_, _ = fmt.Fprintf(&topology, `%s"0000000%d-0000-4000-8000-%012d":{"node":"worker-%d","pool":"pool-on-worker-%d","state":"Online","child-status":"Online"}`, comma, k, i, (i+k)%50, (i+k)%50)
 			}
-			_, _ = fmt.Fprintf(w, `]},"replica_topology":{%s}}}`, topology)
+			_, _ = fmt.Fprintf(w, `]},"replica_topology":{%s}}}`, topology.String())
 		}
 		_, _ = fmt.Fprint(w, "]")
 		if to < n {
