@@ -82,11 +82,12 @@ func TestMS8_5AFaultStrikesTheNthMatchAndSoManyAfterIt(t *testing.T) {
 	} {
 		play(t, Config{}, 1, func(w *world) {
 			w.Inject(Fault{Path: "/v0/nodes", Effect: FailBefore, Nth: tt.nth, Times: tt.times})
-			got := ""
+			var marks strings.Builder
 			for range 6 {
 				status, _ := w.send("GET", "/v0/nodes", "")
-				got += map[bool]string{true: ".", false: "f"}[status == 200]
+				marks.WriteString(map[bool]string{true: ".", false: "f"}[status == 200])
 			}
+			got := marks.String()
 			if got != tt.want || w.Struck() != strings.Count(tt.want, "f") {
 				t.Errorf("Nth %d, Times %d: got %s, struck %d; want %s", tt.nth, tt.times, got, w.Struck(), tt.want)
 			}
