@@ -2,6 +2,7 @@ package tiering
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,11 +146,11 @@ func TestTheWorldsFieldsChangeSomeOutput(t *testing.T) {
 	} {
 		out := func(edits ...func(*World)) string {
 			p := decide(t, input(t, []Volume{volume("v")}, where(edits...)))
-			s := lines(p)
+			said := []string{lines(p)}
 			for _, v := range p.Verdicts(0) {
-				s += v.Sentence()
+				said = append(said, v.Sentence())
 			}
-			return s
+			return strings.Join(said, "")
 		}
 		if name == "Pool.Node" {
 			// A landing pool on a node that nobody knows is no usable pool.
