@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -69,7 +68,9 @@ func (l *Ledger) entries(ctx context.Context, change func([]entry) ([]entry, err
 	return l.persist(ctx, func() error {
 		lease, err := api.Get(ctx, ClusterName, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			lease, err = api.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: ClusterName, Namespace: l.cfg.Namespace}}, metav1.CreateOptions{})
+			if err = l.create(ctx, ClusterName); err == nil {
+				lease, err = api.Get(ctx, ClusterName, metav1.GetOptions{})
+			}
 		}
 		if err != nil {
 			return err
@@ -132,15 +133,43 @@ func (p *placement) Record(ctx context.Context, c mayastor.Cordons) error {
 	if err != nil {
 		return err
 	}
+	if len(c.Pools)+len(c.Nodes) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = p.held.inTime(ctx)
+		defer cancel()
+	}
 	return p.held.write(ctx, func(a map[string]string) error {
 		a[cordonsAnnotation] = string(text)
 		return nil
 	})
 }
 
+// Guard implements [mayastor.Placement].
+func (p *placement) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	until, err := p.held.until()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, until, fmt.Errorf("the placement lock is not certain to be held any longer: %w", mayastor.ErrLockLost))
+	return ctx, cancel, nil
+}
+
 // Label differs between any two holders of the placement lock.
 func (p *placement) Label() string {
 	return fmt.Sprintf("%s%s-%d", mayastor.LabelPrefix, p.lock.volume[:8], p.held.transitions())
+}
+
+func (p *placement) Prefix() string { return mayastor.LabelPrefix }
+
+// Guard implements [mayastor.Placement]: until shortly before the Lease runs
+// out nobody else can have taken it.
+func (p *placement) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	until, err := p.held.certain(p.held.ledger.cfg.Duration * 11 / 12)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithDeadlineCause(ctx, until, mayastor.ErrLockLost)
+	return ctx, cancel, nil
 }
 
 func (p *placement) Release(ctx context.Context) error {

@@ -39,6 +39,8 @@ const (
 
 // Config is what a ledger needs to know.
 type Config struct {
+	// Client should give a call up after a sixth of Duration, so that a server
+	// that does not answer does not hold a renewal up until it is too late.
 	Client kubernetes.Interface
 	// Namespace of the Leases and Jobs.
 	Namespace string
@@ -86,7 +88,7 @@ func (l *Ledger) Lock(ctx context.Context, volume string) (mayastor.Lock, error)
 	}
 	lock := &lock{ledger: l, volume: volume, held: h}
 	if err := lock.readJournal(); err != nil {
-		lock.Abandon()
+		lock.abandon(ctx)
 		return nil, fmt.Errorf("read the journal of volume %s: %w; it says what an earlier attempt left behind, so nothing is done without it", volume, err)
 	}
 	return lock, nil
@@ -96,12 +98,13 @@ func (l *Ledger) Lock(ctx context.Context, volume string) (mayastor.Lock, error)
 func (l *Ledger) take(ctx context.Context, name string) (*held, error) {
 	api := l.cfg.Client.CoordinationV1().Leases(l.cfg.Namespace)
 	var watch observation
+	var p patience
+	said := ""
 	for {
 		lease, err := api.Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			lease, err = api.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: l.cfg.Namespace}}, metav1.CreateOptions{})
-			if err == nil {
+			if err = l.create(ctx, name); err == nil {
 				continue
 			}
 		case err == nil && watch.free(lease, l.cfg.Duration):
@@ -109,12 +112,15 @@ func (l *Ledger) take(ctx context.Context, name string) (*held, error) {
 			taken := lease.DeepCopy()
 			l.claim(taken)
 			if taken, err = api.Update(ctx, taken, metav1.UpdateOptions{}); err == nil {
-				return l.hold(taken, sent), nil
+				return l.hold(ctx, taken, sent), nil
 			}
 		}
-		if err != nil && !passing(err) {
+		// Who may not take a volume's Lease never could; who may not take the
+		// cluster's could take that one.
+		if err != nil && !passing(err) && (name != ClusterName || !p.with(err, l.cfg)) {
 			return nil, err
 		}
+		said = l.waitsFor(ctx, name, lease, err, said)
 		if werr := wait(ctx, l.cfg.Duration/60); werr != nil {
 			if lease != nil && holder(lease) != "" {
 				return nil, fmt.Errorf("held by %s: %w", holder(lease), werr)
@@ -122,6 +128,37 @@ func (l *Ledger) take(ctx context.Context, name string) (*held, error) {
 			return nil, errors.Join(werr, err)
 		}
 	}
+}
+
+// create makes an empty Lease. That its namespace is missing no waiting mends.
+func (l *Ledger) create(ctx context.Context, name string) error {
+	_, err := l.cfg.Client.CoordinationV1().Leases(l.cfg.Namespace).Create(ctx,
+		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: l.cfg.Namespace}}, metav1.CreateOptions{})
+	if apierrors.IsNotFound(err) {
+		return final{fmt.Errorf("namespace %s, where the Leases of all migrators are, is not there; create it, or name the one that they are in: %w", l.cfg.Namespace, err)}
+	}
+	return err
+}
+
+// waitsFor says what a Lease is waited for, once for each reason, and returns
+// the reason: somebody by hand would look at a terminal that says nothing.
+func (l *Ledger) waitsFor(ctx context.Context, name string, lease *coordinationv1.Lease, err error, said string) string {
+	level := slog.LevelWarn
+	var reason string
+	switch {
+	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
+		return said // somebody was quicker; the next look says who
+	case err != nil:
+		reason = err.Error()
+	case name == ClusterName:
+		level, reason = slog.LevelDebug, "held by "+holder(lease)
+	default:
+		level, reason = slog.LevelInfo, "held by "+holder(lease)
+	}
+	if reason != said && l.cfg.Log != nil {
+		l.cfg.Log.Log(ctx, level, "wait for a Lease", "action", mayastor.ActionWaiting, "lease", name, "reason", reason)
+	}
+	return reason
 }
 
 // claim writes us into the record as its next holder.
@@ -170,12 +207,33 @@ func holder(lease *coordinationv1.Lease) string {
 }
 
 // passing reports whether an error of the API server may go away by itself.
-// What it refuses for good - forbidden, invalid, unauthorized - does not.
+// What it refuses for good - forbidden, invalid, unauthorized - does not, and
+// neither does what is called final.
 func passing(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if _, ok := errors.AsType[final](err); ok || err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
 	return !apierrors.IsForbidden(err) && !apierrors.IsInvalid(err) && !apierrors.IsUnauthorized(err) && !apierrors.IsBadRequest(err)
+}
+
+// patience is for calls of a migrator that is at work. An API server that has
+// just started forbids what it will allow in a moment, as its authorizer has not
+// read the roles yet (seen on 1.36): for the length of a Lease that is not
+// believed.
+type patience struct{ since time.Time }
+
+// with reports whether to try once more after err.
+func (p *patience) with(err error, cfg Config) bool {
+	if passing(err) {
+		return true
+	}
+	if !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) {
+		return false
+	}
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	return time.Since(p.since) < cfg.Duration
 }
 
 func wait(ctx context.Context, d time.Duration) error {

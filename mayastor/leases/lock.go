@@ -3,7 +3,6 @@ package leases
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -41,6 +40,11 @@ func (l *lock) Write(ctx context.Context, j *mayastor.Journal) error {
 	text, err := json.Marshal(j)
 	if err != nil {
 		return err
+	}
+	if l.place != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = l.held.inTime(ctx)
+		defer cancel()
 	}
 	err = l.held.write(ctx, func(a map[string]string) error {
 		a[journalAnnotation] = string(text)
@@ -119,8 +123,10 @@ func (l *lock) Remember(ctx context.Context, a mayastor.Attempt, moved time.Time
 	return err
 }
 
-// Report implements [mayastor.Lock]. A Job that is gone needs no result: the
-// planner makes its history from the PersistentVolume then.
+// Report implements [mayastor.Lock]. A result that is there already stays: it
+// was written by who made the attempt and knows more than who repeats it from
+// the volume's memory. A Job that is gone needs no result: the planner makes its
+// history from the PersistentVolume then.
 func (l *lock) Report(ctx context.Context, r mayastor.Result) error {
 	if l.ledger.cfg.Job == "" {
 		return nil
@@ -133,8 +139,17 @@ func (l *lock) Report(ctx context.Context, r mayastor.Result) error {
 	if err != nil {
 		return err
 	}
+	jobs := l.ledger.cfg.Client.BatchV1().Jobs(l.ledger.cfg.Namespace)
 	err = l.ledger.persist(ctx, func() error {
-		_, err := l.ledger.cfg.Client.BatchV1().Jobs(l.ledger.cfg.Namespace).Patch(ctx, l.ledger.cfg.Job, types.MergePatchType, patch, metav1.PatchOptions{})
+		job, err := jobs.Get(ctx, l.ledger.cfg.Job, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		var there mayastor.Result
+		if json.Unmarshal([]byte(job.Annotations[mayastor.ResultAnnotation]), &there) == nil && there.N == r.N {
+			return nil
+		}
+		_, err = jobs.Patch(ctx, job.Name, types.MergePatchType, patch, metav1.PatchOptions{})
 		return err
 	})
 	if apierrors.IsNotFound(err) {
@@ -151,15 +166,20 @@ func annotate(annotations map[string]string) ([]byte, error) {
 // final is an error that asking again does not mend.
 type final struct{ error }
 
+func (f final) Unwrap() error { return f.error }
+
 // persist tries for as long as the API server does not answer.
 func (l *Ledger) persist(ctx context.Context, do func() error) error {
+	var p patience
+	said := ""
 	for {
 		err := do()
-		if err == nil || apierrors.IsNotFound(err) || !passing(err) {
+		if err == nil || apierrors.IsNotFound(err) || !p.with(err, l.cfg) {
 			return err
 		}
-		if f, ok := errors.AsType[final](err); ok {
-			return f.error
+		if text := err.Error(); text != said && !apierrors.IsConflict(err) && l.cfg.Log != nil {
+			said = text
+			l.cfg.Log.Warn("the API server did not do it; try again", "action", mayastor.ActionWaiting, "error", text)
 		}
 		if werr := wait(ctx, l.cfg.Duration/30); werr != nil {
 			return fmt.Errorf("%w; last error: %w", werr, err)
@@ -172,27 +192,18 @@ func (l *lock) Release(ctx context.Context) error {
 	if err := l.ledger.leave(ctx, l.volume); err != nil {
 		return err
 	}
-	l.held.stop()
-	l.held.mu.Lock()
-	uid, version, name := l.held.lease.UID, l.held.lease.ResourceVersion, l.held.lease.Name
-	l.held.mu.Unlock()
-	err := l.ledger.persist(ctx, func() error {
-		return l.ledger.cfg.Client.CoordinationV1().Leases(l.ledger.cfg.Namespace).Delete(ctx, name,
-			metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}})
-	})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		// Gone, or taken by the next holder, who finds the journal done.
-		return nil
-	}
-	return err
+	return l.held.remove(ctx)
 }
 
 // Abandon lets the Lease go with its journal, so that the next attempt takes
 // it at once; if that cannot be said now, the Lease expires.
-func (l *lock) Abandon() {
-	ctx, cancel := context.WithTimeout(context.Background(), l.ledger.cfg.Duration/12)
+func (l *lock) Abandon() { l.abandon(context.Background()) }
+
+// abandon does so also when ctx has ended.
+func (l *lock) abandon(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.ledger.cfg.Duration/12)
 	defer cancel()
 	if err := l.held.free(ctx); err != nil && l.ledger.cfg.Log != nil {
-		l.ledger.cfg.Log.Warn("the lock of the volume stays until it expires", "error", err.Error())
+		l.ledger.cfg.Log.WarnContext(ctx, "the lock of the volume stays until it expires", "error", err.Error())
 	}
 }
