@@ -1,6 +1,9 @@
 package mayastor
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The actions of the audit trail: every record that a migrator writes carries
 // one of them as "action".
@@ -27,6 +30,16 @@ func (r *run) explain(ctx context.Context, why string) {
 	if why != r.last {
 		r.last = why
 		r.log.DebugContext(ctx, "wait", "action", ActionWaiting, "phase", string(r.j.Phase), "reason", why)
+	}
+}
+
+// complain writes that the volume cannot be read, once for each reason and
+// again every few minutes: whoever waits should know for what.
+func (r *run) complain(ctx context.Context, err error) {
+	now := time.Now()
+	if why := err.Error(); why != r.complaint || now.Sub(r.complained) >= complainEvery {
+		r.complaint, r.complained = why, now
+		r.log.WarnContext(ctx, "the volume cannot be read", "action", ActionWaiting, "phase", string(r.j.Phase), "error", why)
 	}
 }
 

@@ -26,6 +26,9 @@ const (
 	ReasonNothingToDo   Reason = "NothingToDo"
 	ReasonRecovered     Reason = "Recovered"
 	ReasonSuperseded    Reason = "Superseded"
+	ReasonAdrift        Reason = "UnpublishedMeanwhile"
+	ReasonNotWhole      Reason = "NotWhole"
+	ReasonNoRecovery    Reason = "NothingToRecover"
 )
 
 const (
@@ -54,8 +57,13 @@ type signals struct {
 	// whole is true once every replica the volume wants is there and in sync,
 	// seen unchanged on two reads at least a cache period apart (MS 5.4.7).
 	whole bool
+	// inSync is the same proof of the data alone: each replica is an Online
+	// child of the target, whatever its pool's state.
+	inSync bool
 	// late and stalled speak of the replica under way.
 	late, stalled bool
+	// adrift is true once the volume has been unpublished for adriftGrace.
+	adrift bool
 }
 
 // act is what to do next.
@@ -176,39 +184,58 @@ func (j *Journal) nextUp(v Volume, s signals) (act, string) {
 
 // nextSync waits for the new replica of PhaseUp.
 func (j *Journal) nextSync(v Volume, s signals) (act, string) {
-	if !j.findNew(v) {
-		return actWait, "the new replica is not visible yet"
-	}
-	switch {
-	case !j.onTarget(j.New.Pool):
-		if j.Tries >= maxTries {
-			j.end(Failed, ReasonWrongPool, fmt.Sprintf("the server placed the new replica on pool %s, which is not a target, in each of %d tries", j.New.Pool, j.Tries))
-		}
-		if behind(v, j.New.UUID) {
-			return actUndo, fmt.Sprintf("the new replica landed on pool %s, which is not a target", j.New.Pool)
-		}
-		if s.whole {
-			j.Victim = j.New
-			return actDown, fmt.Sprintf("the new replica landed on pool %s, which is not a target, and is in sync already", j.New.Pool)
-		}
-	case s.whole:
+	found := j.findNew(v)
+	if found && s.whole && j.onTarget(j.New.Pool) {
 		return actDown, "every replica is in sync"
-	case v.State.Replicas[j.New.UUID].ChildStatus == StatusFaulted:
-		j.end(Failed, ReasonRebuildFailed, fmt.Sprintf("the rebuild of the new replica on pool %s failed; see the io-engine's log on node %s", j.New.Pool, j.New.Node))
-		return actUndo, "the rebuild failed"
 	}
+	published := v.State.Target != nil
 	switch {
 	case s.stop != nil:
 		j.Ending = orEnding(j.Ending, s.stop)
-	case s.late:
-		j.end(Failed, ReasonTimeout, fmt.Sprintf("the replica on pool %s was not in sync when its time was over; raise migrationTimeout or look at the load of the pool", j.New.Pool))
-	case s.stalled:
+	case s.adrift:
+		j.end(Aborted, ReasonAdrift, "the volume was unpublished while it was moved, so nothing could bring the new replica in sync")
+	case published && s.late:
+		j.end(Failed, ReasonTimeout, fmt.Sprintf("the new replica (pool %s) was not proven in sync when its time was over; raise migrationTimeout or look at the load of the pool", cmp.Or(j.New.Pool, "not seen")))
+	case published && s.stalled:
 		j.end(Failed, ReasonStalled, fmt.Sprintf("the rebuild on pool %s made no progress", j.New.Pool))
+	case found && !j.onTarget(j.New.Pool) && j.Tries >= maxTries:
+		j.end(Failed, ReasonWrongPool, fmt.Sprintf("the server placed the new replica on pool %s, which is not a target, in each of %d tries", j.New.Pool, j.Tries))
+	case found && v.State.Replicas[j.New.UUID].ChildStatus == StatusFaulted:
+		j.end(Failed, ReasonRebuildFailed, fmt.Sprintf("the rebuild of the new replica on pool %s failed; see the io-engine's log on node %s", j.New.Pool, j.New.Node))
 	}
-	if j.Ending != nil && behind(v, j.New.UUID) {
-		return actUndo, "stopped while the new replica was being rebuilt"
+	if j.Ending == nil && (!found || j.onTarget(j.New.Pool)) {
+		if !found {
+			return actWait, "the new replica is not visible yet"
+		}
+		return actWait, "wait for sync"
 	}
-	return actWait, "wait for sync"
+	return j.takeBack(v, s)
+}
+
+// takeBack brings num_replicas from N+1 to N without lowering the number of
+// copies in sync: by giving up what is known to be behind, what is not there
+// at all, or one of N+1 that are proven in sync.
+func (j *Journal) takeBack(v Volume, s signals) (act, string) {
+	switch found := j.findNew(v); {
+	case !found && j.restInSync(v):
+		return actUndo, "the new replica is gone and the others are in sync"
+	case !found:
+		return actWait, "the new replica is not visible"
+	case behind(v, j.New.UUID):
+		return actUndo, "the new replica is not in sync"
+	case s.whole && j.onTarget(j.New.Pool):
+		// The rebuild was faster than the stop: to give the old one up is now
+		// as safe, and nearer to what was asked for.
+		return actDown, "every replica is in sync"
+	case s.whole || s.inSync:
+		j.Victim = j.New
+		return actDown, "every replica is in sync; give the new one up"
+	case s.adrift && allOnline(v):
+		// The server keeps what its last target knew: a replica that was
+		// behind goes first, and if none was, any of them may go (MS 4.7).
+		return actUndo, "the volume is not published; the server knows which replica is behind"
+	}
+	return actWait, "wait until it is known which replicas are in sync"
 }
 
 func (j *Journal) nextDown(v Volume, s signals) (act, string) {
@@ -223,6 +250,9 @@ func (j *Journal) nextDown(v Volume, s signals) (act, string) {
 		if j.findNew(v) && !Synced(v, j.New.UUID) {
 			j.enter(PhaseUp, s.now)
 			return actWait, "the new replica is being rebuilt again"
+		}
+		if j.Ending != nil || s.late {
+			return j.takeBack(v, s)
 		}
 		return actWait, "wait until every replica is proven in sync"
 	case j.N:
@@ -244,20 +274,7 @@ func (j *Journal) nextDown(v Volume, s signals) (act, string) {
 func (j *Journal) nextUndo(v Volume, s signals) (act, string) {
 	switch v.Spec.NumReplicas {
 	case j.N + 1:
-		switch {
-		case !j.findNew(v):
-			return actWait, "the new replica is not visible"
-		case behind(v, j.New.UUID):
-			return actUndo, "the new replica is not in sync"
-		case s.whole:
-			// The rebuild was faster than the stop: giving up the old one is
-			// now as safe, and nearer to what was asked for.
-			if !j.onTarget(j.New.Pool) {
-				j.Victim = j.New
-			}
-			return actDown, "every replica is in sync"
-		}
-		return actWait, "wait until every replica is proven in sync"
+		return j.takeBack(v, s)
 	case j.N:
 		if len(v.State.Replicas) > j.N {
 			return j.surplus(s, actWait)
@@ -276,7 +293,7 @@ func (j *Journal) nextReduce(v Volume, s signals) (act, string) {
 			return j.surplus(s, actWait)
 		}
 		switch {
-		case s.stop != nil || j.Tries >= maxTries:
+		case s.stop != nil || s.late || j.Tries >= maxTries:
 			j.enter(PhaseIdle, s.now)
 			j.end(Failed, ReasonNotPlaced, fmt.Sprintf("the server did not give up a replica in %d tries; its last answer: %s", j.Tries, cmp.Or(j.LastError, "success")))
 			if s.stop != nil {
@@ -315,11 +332,13 @@ func (j *Journal) nextRestore(v Volume, s signals) (act, string) {
 		return actRestore, "one replica is missing"
 	case j.N:
 		j.findNew(v)
-		if !s.whole {
+		if !s.whole && !s.late {
 			return actWait, "wait for sync"
 		}
 		j.enter(PhaseIdle, s.now)
-		if j.onTarget(j.New.Pool) && j.Ending == nil {
+		if !s.whole {
+			j.end(Failed, ReasonTimeout, fmt.Sprintf("the replica that was given up is back on pool %s, and was not proven in sync when its time was over; its rebuild goes on", j.New.Pool))
+		} else if j.onTarget(j.New.Pool) && j.Ending == nil {
 			j.finishReplica()
 		} else {
 			j.end(Failed, ReasonWrongPool, fmt.Sprintf("the replica that was given up came back on pool %s, which is not a target", j.New.Pool))
@@ -336,6 +355,42 @@ func (j *Journal) nextRestore(v Volume, s signals) (act, string) {
 func behind(v Volume, replica string) bool {
 	r := v.State.Replicas[replica]
 	return v.State.Target != nil && (r.ChildStatus == StatusDegraded || r.ChildStatus == StatusFaulted)
+}
+
+// restInSync reports whether the replicas of before this step's +1 are all
+// there and in sync, and nothing else is.
+func (j *Journal) restInSync(v Volume) bool {
+	return v.State.Target != nil && slices.Equal(v.uuids(), j.Before) &&
+		!slices.ContainsFunc(j.Before, func(id string) bool { return !Synced(v, id) })
+}
+
+// inSync reports whether every replica that is wanted is an Online child of
+// the target and none is being rebuilt.
+func inSync(v Volume) bool {
+	t := v.State.Target
+	if t == nil || t.Rebuilds != 0 || len(t.Children) != v.Spec.NumReplicas || len(v.State.Replicas) != v.Spec.NumReplicas {
+		return false
+	}
+	for id := range v.State.Replicas {
+		if !Synced(v, id) {
+			return false
+		}
+	}
+	return true
+}
+
+// allOnline reports whether the volume is unpublished with every replica it
+// wants within reach.
+func allOnline(v Volume) bool {
+	if v.Spec.Target != nil || v.State.Target != nil || len(v.State.Replicas) != v.Spec.NumReplicas {
+		return false
+	}
+	for _, r := range v.State.Replicas {
+		if r.State != StatusOnline {
+			return false
+		}
+	}
+	return true
 }
 
 // findNew looks for the replica of this step's +1 and remembers it. Should
@@ -370,7 +425,11 @@ func (j *Journal) finishReplica() {
 // wrongVictim ends the move because the server cannot be steered: to try again
 // would be a loop (MS 4.5).
 func (j *Journal) wrongVictim() {
-	j.end(Failed, ReasonNotSteerable, fmt.Sprintf("the server removed another replica than the one on pool %s; no data was lost; check that its version is the one it claims or was vouched for", j.Victim.Pool))
+	why := "check that its version is the one it claims or was vouched for"
+	if j.Unsteered {
+		why = "the move had to end while cordons or drains of others kept that from being steered"
+	}
+	j.end(Failed, ReasonNotSteerable, fmt.Sprintf("the server removed another replica than the one on pool %s; no data was lost; %s", j.Victim.Pool, why))
 }
 
 // scaled ends the move because the replica count is nobody's that we know.

@@ -56,7 +56,11 @@ func TestNext(t *testing.T) {
 		{"up, stopped while rebuilding: take it back", PhaseUp, nil, seen{n: 3, children: with(online(a, b), x, StatusDegraded)}, signals{stop: stop}, actUndo, PhaseUp, ReasonStopped},
 		{"up, stopped and proven: finish this replica", PhaseUp, nil, seen{n: 3, children: online(a, b, x)}, signals{stop: stop, whole: true}, actDown, PhaseUp, ""},
 		{"up, stopped and in sync but not proven: wait for the proof", PhaseUp, nil, seen{n: 3, children: online(a, b, x)}, signals{stop: stop}, actWait, PhaseUp, ReasonStopped},
-		{"up, late and unpublished: nobody knows what is in sync, hold", PhaseUp, nil, seen{n: 3, untarget: true, children: map[string]Status{a: "", b: "", x: ""}}, signals{late: true}, actWait, PhaseUp, ReasonTimeout},
+		{"up, late and unpublished: nobody knows what is in sync, hold", PhaseUp, nil, seen{n: 3, untarget: true, children: map[string]Status{a: "", b: "", x: ""}}, signals{late: true}, actWait, PhaseUp, ""},
+		{"up, unpublished for long and every replica within reach: take it back", PhaseUp, nil, seen{n: 3, untarget: true, children: map[string]Status{a: "", b: "", x: ""}}, signals{adrift: true}, actUndo, PhaseUp, ReasonAdrift},
+		{"up, stopped and in sync on a pool that is not well: give the new one up", PhaseUp, nil, seen{n: 3, children: online(a, b, x)}, signals{stop: stop, inSync: true}, actDown, PhaseUp, ReasonStopped},
+		{"up, stopped and the new one vanished: lower the number", PhaseUp, func(j *Journal) { j.Before = []string{a, b} }, seen{n: 3, children: online(a, b)}, signals{stop: stop}, actUndo, PhaseUp, ReasonStopped},
+		{"up, the new one vanished: self-heal brings another", PhaseUp, func(j *Journal) { j.Before = []string{a, b} }, seen{n: 3, children: online(a, b)}, signals{}, actWait, PhaseUp, ""},
 		{"up, landed on a wrong pool: take it back", PhaseUp, func(j *Journal) { j.Ask.Targets = []string{"elsewhere"} }, seen{n: 3, children: with(online(a, b), x, StatusDegraded)}, signals{}, actUndo, PhaseUp, ""},
 		{"up, landed on a wrong pool three times: and end", PhaseUp, func(j *Journal) { j.Ask.Targets, j.Tries = []string{"elsewhere"}, 3 }, seen{n: 3, children: with(online(a, b), x, StatusDegraded)}, signals{}, actUndo, PhaseUp, ReasonWrongPool},
 		{"up, at N+2: it is the user's", PhaseUp, nil, seen{n: 4, children: online(a, b, c, x)}, signals{whole: true}, actEnd, PhaseUp, ReasonScaled},
@@ -77,7 +81,8 @@ func TestNext(t *testing.T) {
 		{"reduce, done: restore", PhaseReduce, nil, seen{n: 1, children: online(b)}, signals{}, actRestore, PhaseRestore, ""},
 		{"reduce, the wrong one went: restore and end", PhaseReduce, nil, seen{n: 1, children: online(a)}, signals{}, actRestore, PhaseRestore, ReasonNotSteerable},
 		{"restore, stopped: restore all the same", PhaseRestore, nil, seen{n: 1, children: online(b)}, signals{stop: stop}, actRestore, PhaseRestore, ReasonStopped},
-		{"restore, rebuilding and stopped: wait all the same", PhaseRestore, nil, seen{n: 2, children: with(online(b), x, StatusDegraded)}, signals{stop: stop, late: true}, actWait, PhaseRestore, ReasonStopped},
+		{"restore, rebuilding and stopped: wait all the same", PhaseRestore, nil, seen{n: 2, children: with(online(b), x, StatusDegraded)}, signals{stop: stop}, actWait, PhaseRestore, ReasonStopped},
+		{"restore, rebuilding and late: the number is whole, end", PhaseRestore, nil, seen{n: 2, children: with(online(b), x, StatusDegraded)}, signals{late: true}, actEnd, PhaseIdle, ReasonTimeout},
 		{"restore, proven: next replica", PhaseRestore, nil, seen{n: 2, children: online(b, x)}, signals{whole: true}, actPlan, PhaseIdle, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -33,6 +33,9 @@ type Journal struct {
 	PhaseSince  time.Time `json:"phaseSince,omitzero"`
 	// Tries counts placements of this step's new replica.
 	Tries int `json:"tries,omitempty"`
+	// Unsteered is true if the last -1 was sent though nothing could say which
+	// replica would go, because the move had to end.
+	Unsteered bool `json:"unsteered,omitempty"`
 	// LastError is the server's last answer to a replica count that did not
 	// confirm it, or "".
 	LastError string `json:"lastError,omitempty"`

@@ -58,16 +58,26 @@ type Placement interface {
 	// Record makes durable which cordons are about to be up; it is written
 	// before they are set and after they are lifted.
 	Record(ctx context.Context, c Cordons) error
-	// Label is the node label to cordon with; it starts with [LabelPrefix]
-	// and differs between holders.
+	// Label is the node label to cordon with; it starts with Prefix and
+	// differs between holders.
 	Label() string
+	// Prefix begins every label of this ledger's migrators and of nobody
+	// else's, so that whoever holds the lock may lift all of them.
+	Prefix() string
+	// Guard bounds the lifting of our cordons by the time for which nobody
+	// else can have taken the lock; it fails if that time is over.
+	Guard(ctx context.Context) (context.Context, context.CancelFunc, error)
 	// Release gives the placement lock up.
 	Release(ctx context.Context) error
 }
 
-// LabelPrefix begins every node cordon label of ours. Such labels exist only
-// while the placement lock is held, so its next holder may lift all of them.
-const LabelPrefix = "couchestor-"
+// The prefixes of our node cordon labels, one for each kind of ledger: those
+// who share no ledger must not lift each other's cordons. LabelPrefix also
+// begins the names of Jobs and moves.
+const (
+	LabelPrefix      = "couchestor-"
+	LocalLabelPrefix = "couchestorlocal-"
+)
 
 // Cordons are the cordons of ours that may be up.
 type Cordons struct {

@@ -35,6 +35,9 @@ type DirLedger struct {
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
+// IsUUID reports whether the text can be the uuid of a volume.
+func IsUUID(volume string) bool { return uuidPattern.MatchString(volume) }
+
 // NewDirLedger returns the ledger in dir, which is made if it is absent.
 func NewDirLedger(dir string) (*DirLedger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -47,7 +50,7 @@ func (d *DirLedger) path(name string) string { return filepath.Join(d.dir, name)
 
 // Lock implements [Ledger].
 func (d *DirLedger) Lock(ctx context.Context, volume string) (Lock, error) {
-	if !uuidPattern.MatchString(volume) {
+	if !IsUUID(volume) {
 		return nil, fmt.Errorf("%q is not the uuid of a volume: it must look like 9a12c8de-5f4b-4a36-9d0e-6a1f3c2b7d80", volume)
 	}
 	name := "volume-" + volume
@@ -185,7 +188,7 @@ func (l *dirLock) Place(ctx context.Context) (Placement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take the placement lock: %w", err)
 	}
-	p := &dirPlacement{d: l.d, file: f, label: LabelPrefix + l.volume[:8]}
+	p := &dirPlacement{d: l.d, file: f, label: LocalLabelPrefix + l.volume[:8]}
 	if err := readJSON(l.d.path("place.json"), &p.leftovers); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(fmt.Errorf("read the record of cordons: %w", err), f.Close())
 	}
@@ -228,6 +231,14 @@ func (p *dirPlacement) Record(_ context.Context, c Cordons) error {
 }
 
 func (p *dirPlacement) Label() string { return p.label }
+
+func (p *dirPlacement) Prefix() string { return LocalLabelPrefix }
+
+// Guard implements [Placement]: flock is held for as long as the process lives.
+func (p *dirPlacement) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	return ctx, cancel, nil
+}
 
 func (p *dirPlacement) Release(context.Context) error { return p.file.Close() }
 

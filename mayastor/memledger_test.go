@@ -149,6 +149,13 @@ func (p *memPlacement) Record(_ context.Context, c mayastor.Cordons) error {
 	return nil
 }
 
+func (p *memPlacement) Prefix() string { return mayastor.LabelPrefix }
+
+func (p *memPlacement) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	return ctx, cancel, nil
+}
+
 func (p *memPlacement) Label() string { return mayastor.LabelPrefix + p.l.id[:8] }
 
 func (p *memPlacement) Release(context.Context) error {

@@ -1,6 +1,7 @@
 package mayastor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,8 +70,16 @@ type run struct {
 	memory Attempt
 	cap    Capability
 	stop   <-chan struct{}
-	proof  proof
-	rate   rate
+	// proof is of a whole volume, loose of its data alone.
+	proof, loose proof
+	rate         rate
+	// adrift is since when the volume has no target; zero while it has one.
+	adrift time.Time
+	// unlifted is true while cordons of ours could not be lifted.
+	unlifted bool
+	// complaint is the last trouble told of, and complained when.
+	complaint  string
+	complained time.Time
 	// retryAt holds back the next side effect after one that did not take.
 	retryAt time.Time
 	retries int
@@ -127,14 +136,22 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	case r.j != nil && r.j.Attempt.N == r.order.N:
 		r.name(r.j.Attempt)
 		r.log.InfoContext(ctx, "resume the move from its journal", "action", ActionResumed, "phase", r.j.Phase)
+		if r.j.Phase != PhaseDone && (r.memory.N != r.order.N || r.memory.State != Started) {
+			if err := r.mark(ctx); err != nil {
+				return Result{}, err
+			}
+		}
+	case r.j != nil && r.j.Attempt.N > r.order.N:
+		// The volume is a later attempt's, journal and all.
+		return r.superseded(ctx, r.j.Attempt.N)
 	case r.j != nil:
 		r.adopt(ctx)
 	case r.memory.N > r.order.N:
 		// The record of a later attempt is the truth; ours never began.
-		return r.refuse(ctx, false, Refusal{ReasonSuperseded, fmt.Sprintf("attempt %d of the volume is already recorded, so attempt %d is not made", r.memory.N, r.order.N)})
+		return r.superseded(ctx, r.memory.N)
 	case r.memory.N == r.order.N && r.memory.State != Started:
 		return r.reportAgain(ctx)
-	case r.order.Recover || r.memory.State == Started && r.memory.N != r.order.N:
+	case r.order.Recover || r.memory.State == Started:
 		return r.recoverWithoutJournal(ctx)
 	default:
 		began = true
@@ -199,7 +216,7 @@ func (r *run) begin(ctx context.Context) (result Result, refused bool, err error
 			return r.refused(ctx, Refusal{ReasonVolumeGone, "Mayastor knows no such volume; check the uuid, and whether the volume was deleted"})
 		}
 		r.log.WarnContext(ctx, "Mayastor could not be read", "action", ActionWaiting, "error", err.Error())
-		if r.stopped(ctx) != nil || time.Now().After(deadline) {
+		if IsDenied(err) || r.stopped(ctx) != nil || time.Now().After(deadline) {
 			return r.refused(ctx, Refusal{ReasonUnreachable, fmt.Sprintf("Mayastor could not be read: %v", err)})
 		}
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
@@ -224,11 +241,43 @@ func (r *run) begin(ctx context.Context) (result Result, refused bool, err error
 	if err := r.lock.Write(ctx, r.j); err != nil {
 		return Result{}, false, err
 	}
-	if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
-		return Result{}, false, fmt.Errorf("record the start on the volume, without which nothing is done: %w", err)
+	if err := r.mark(ctx); err != nil {
+		return Result{}, false, err
 	}
 	r.log.InfoContext(ctx, "move started", "action", ActionStarted, "replicas", len(steps), "bytes", vol.Spec.Size, "capability", r.cap.Source)
 	return Result{}, false, nil
+}
+
+// mark makes the attempt known on the volume. Where that cannot be done nothing
+// is, and nothing is left behind.
+func (r *run) mark(ctx context.Context) error {
+	err := r.lock.Remember(ctx, r.j.Attempt, time.Time{})
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("record the start on the volume, without which nothing is done: %w", err)
+	if r.j.Touched {
+		return err
+	}
+	return errors.Join(err, r.lock.Release(ctx))
+}
+
+// superseded reports that a later attempt was made already, and leaves the
+// volume, its memory and its journal alone.
+func (r *run) superseded(ctx context.Context, later int64) (Result, error) {
+	a := r.attempt(Refused)
+	a.Reason, a.Error = string(ReasonSuperseded), fmt.Sprintf("attempt %d of the volume was made already, so attempt %d is not", later, r.order.N)
+	r.name(a)
+	r.log.InfoContext(ctx, "move refused", "action", ActionRefused, "outcome", string(Refused), "reason", a.Reason, "error", a.Error)
+	result := resultOf(r.order.Volume, a, time.Now().UTC())
+	if err := r.lock.Report(ctx, result); err != nil {
+		return Result{}, err
+	}
+	if r.j != nil {
+		r.lock.Abandon()
+		return result, nil
+	}
+	return result, r.lock.Release(ctx)
 }
 
 // adopt takes over what another attempt left: it is brought to rest and
@@ -248,15 +297,32 @@ func (r *run) recoverWithoutJournal(ctx context.Context) (Result, error) {
 	if err := r.lift(ctx); err != nil {
 		return Result{}, err
 	}
+	if r.memory.State != Started {
+		// The last attempt is over and recorded: its record stays.
+		a := r.memory
+		a.N, a.Move = r.order.N, r.attempt(Started).Move
+		a.State = cmp.Or(a.State, Aborted)
+		a.Reason, a.Error, a.At = string(ReasonNoRecovery), "nothing of an earlier attempt is left to bring to rest", time.Now().UTC().Truncate(time.Second)
+		result := resultOf(r.order.Volume, a, a.At)
+		result.Recovered = true
+		r.log.InfoContext(ctx, "nothing to recover", "action", ActionRecovered, "outcome", string(a.State), "reason", a.Reason)
+		if err := r.lock.Report(ctx, result); err != nil {
+			return Result{}, err
+		}
+		return result, r.lock.Release(ctx)
+	}
+	if r.order.To == "" {
+		r.order.From, r.order.To = r.memory.From, r.memory.To
+	}
 	vol, err := r.Client.Volume(ctx, r.order.Volume)
-	sentence := "nothing of it is left to bring to rest"
+	sentence := fmt.Sprintf("its journal is lost, so nothing was undone; num_replicas is %d, compare it with the StorageClass", vol.Spec.NumReplicas)
 	switch {
 	case IsGone(err):
 		sentence = "the volume is gone"
 	case err != nil:
 		return Result{}, err
 	case len(vol.State.Replicas) != vol.Spec.NumReplicas || len(Healthy(vol)) > 0:
-		sentence = fmt.Sprintf("its journal is lost and the volume is not at rest (num_replicas %d, %d replicas): it is left as it is; compare num_replicas with the StorageClass", vol.Spec.NumReplicas, len(vol.State.Replicas))
+		sentence = fmt.Sprintf("its journal is lost and the volume is not at rest (num_replicas %d, %d replicas), so it is left as it is; compare num_replicas with the StorageClass", vol.Spec.NumReplicas, len(vol.State.Replicas))
 	}
 	r.j = &Journal{Attempt: r.attempt(Started), Volume: r.order.Volume, Started: time.Now().UTC(), Original: vol.replicas(), N: vol.Spec.NumReplicas}
 	r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d ended without a record; %s", r.memory.N, sentence))
@@ -268,22 +334,19 @@ func (r *run) recoverWithoutJournal(ctx context.Context) (Result, error) {
 
 // refused is refuse as begin wants it.
 func (r *run) refused(ctx context.Context, refusals ...Refusal) (Result, bool, error) {
-	result, err := r.refuse(ctx, true, refusals...)
+	result, err := r.refuse(ctx, refusals...)
 	return result, true, err
 }
 
 // refuse records that nothing was touched and why; the first of the refusals
-// gives the reason. remember is false where the volume's memory is already newer
-// than this attempt.
-func (r *run) refuse(ctx context.Context, remember bool, refusals ...Refusal) (Result, error) {
+// gives the reason.
+func (r *run) refuse(ctx context.Context, refusals ...Refusal) (Result, error) {
 	a := r.attempt(Refused)
 	a.Reason, a.Error = string(refusals[0].Reason), sentences(refusals)
 	result := resultOf(r.order.Volume, a, time.Now().UTC())
 	r.log.InfoContext(ctx, "move refused", "action", ActionRefused, "outcome", string(Refused), "reason", a.Reason, "error", a.Error)
-	if remember {
-		if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
-			return Result{}, err
-		}
+	if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
+		return Result{}, err
 	}
 	if err := r.lock.Report(ctx, result); err != nil {
 		return Result{}, err

@@ -60,10 +60,15 @@ func TestWhatGoesWrongEndsAtRest(t *testing.T) {
 			}, mayastor.Refused, "", "sata-1,sata-2",
 		},
 		{
-			"a volume unpublished in the middle is held until it is published again", func(b *bench, vol string) {
+			"a volume unpublished in the middle is held, and after ten minutes taken back", func(b *bench, vol string) {
 				act(b.t, 30*time.Second, func() error { return b.sim.Unpublish(vol) })
-				act(b.t, 20*time.Minute, func() error { return b.sim.Publish(vol, "node-1") })
-			}, mayastor.Failed, mayastor.ReasonStalled, "sata-1,sata-2",
+			}, mayastor.Aborted, mayastor.ReasonAdrift, "sata-1,sata-2",
+		},
+		{
+			"a volume unpublished for a moment goes on", func(b *bench, vol string) {
+				act(b.t, 30*time.Second, func() error { return b.sim.Unpublish(vol) })
+				act(b.t, 2*time.Minute, func() error { return b.sim.Publish(vol, "node-1") })
+			}, mayastor.Moved, "", "",
 		},
 		{
 			"every reply to a replica count is lost and each took effect", func(b *bench, _ string) {

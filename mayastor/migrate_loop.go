@@ -13,6 +13,16 @@ import (
 // answer or refuses.
 const maxBackoff = 30 * time.Second
 
+const (
+	// adriftGrace is how long a volume that was unpublished in its move may
+	// come back before the new replica is taken back.
+	adriftGrace = 10 * time.Minute
+	// staleAfter is how long what was seen may be acted on.
+	staleAfter = 10 * time.Second
+	// complainEvery is how often the same trouble is told.
+	complainEvery = 5 * time.Minute
+)
+
 // jitter spreads what several migrators would try again at once.
 func (m *Migrator) jitter(d time.Duration) time.Duration {
 	if m.Jitter != nil {
@@ -37,8 +47,18 @@ func (r *run) loop(ctx context.Context) error {
 			}
 		}
 		r.explain(ctx, why)
+		if r.unlifted && do != actEnd {
+			if err := r.placed(ctx, func(context.Context, *placing) error { return nil }); err != nil && !retriable(err) {
+				return err
+			}
+		}
 		switch do {
 		case actEnd:
+			if r.unlifted {
+				if err := r.lift(ctx); err != nil {
+					return err
+				}
+			}
 			return r.finish(ctx, v.vol)
 		case actWait:
 			err = r.pause(ctx, r.PollInterval)
@@ -66,9 +86,11 @@ func (r *run) look(ctx context.Context) (view, error) {
 			return view{vol: vol}, nil
 		case IsGone(err) && gone:
 			return view{gone: true}, nil
+		case IsDenied(err):
+			return view{}, fmt.Errorf("%w; mend the credentials for Mayastor, the move goes on from its journal", err)
 		}
 		gone = IsGone(err)
-		r.explain(ctx, "the volume cannot be read: "+err.Error())
+		r.complain(ctx, err)
 		r.proof = proof{}
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return view{}, err
@@ -83,13 +105,25 @@ func (r *run) signals(ctx context.Context, v view) signals {
 	if v.gone {
 		return s
 	}
-	s.whole = r.proof.see(v.vol, now, r.CachePeriod)
-	s.late = !r.j.StepStarted.IsZero() && now.Sub(r.j.StepStarted) > r.Timeout
+	s.whole = r.proof.see(v.vol, len(Healthy(v.vol)) == 0, now, r.CachePeriod)
+	s.inSync = r.loose.see(v.vol, inSync(v.vol), now, r.CachePeriod)
+	s.late = r.late(now)
+	if v.vol.State.Target != nil || v.vol.Spec.Target != nil {
+		r.adrift = time.Time{}
+	} else if r.adrift.IsZero() {
+		r.adrift = now
+	}
+	s.adrift = !r.adrift.IsZero() && now.Sub(r.adrift) > adriftGrace
 	if rt, ok := v.vol.State.Replicas[r.j.New.UUID]; ok && (r.j.Phase == PhaseUp || r.j.Phase == PhaseRestore) {
-		s.stalled = r.rate.see(r.j.New.UUID, rt, now) > r.StallAfter && !Synced(v.vol, r.j.New.UUID)
+		s.stalled = r.rate.see(r.j.New.UUID, rt, now) > max(r.StallAfter, 3*r.rate.longest, r.Timeout/50) && !Synced(v.vol, r.j.New.UUID)
 		r.progress(rt)
 	}
 	return s
+}
+
+// late reports whether the time of the replica under way is over.
+func (r *run) late(now time.Time) bool {
+	return !r.j.StepStarted.IsZero() && now.Sub(r.j.StepStarted) > r.Timeout
 }
 
 // act causes one side effect, or finds that it is not to be caused now.
@@ -107,7 +141,7 @@ func (r *run) act(ctx context.Context, do act) error {
 		err = r.undo(ctx)
 	case actWait, actEnd:
 	}
-	r.proof = proof{}
+	r.proof, r.loose = proof{}, proof{}
 	if err == nil {
 		r.retries = 0
 		return nil
@@ -117,7 +151,7 @@ func (r *run) act(ctx context.Context, do act) error {
 	}
 	now := time.Now()
 	r.retries++
-	r.retryAt = now.Add(r.jitter(min(time.Second<<min(r.retries, 5), maxBackoff)))
+	r.retryAt = now.Add(r.jitter(min(time.Second<<min(r.retries, 9), 10*time.Minute)))
 	r.log.WarnContext(ctx, "not done yet; look again", "action", ActionWaiting, "error", err.Error())
 	if r.j.Phase == PhaseIdle && now.Sub(r.j.PhaseSince) > r.AdmitWait {
 		state := Refused
@@ -144,7 +178,15 @@ func (r *run) plan(ctx context.Context) error {
 	case len(refusals) > 0:
 		return retry{fmt.Errorf("wait for the volume to be ready for its next replica: %s", sentences(refusals))}
 	case len(steps) == 0 && r.j.Touched:
-		r.j.end(Moved, "", "")
+		left := Healthy(vol)
+		switch {
+		case len(left) == 0:
+			r.j.end(Moved, "", "")
+		case now.Sub(r.j.PhaseSince) <= calmGrace:
+			return retry{fmt.Errorf("wait for the volume to be whole on its new pools: %s", sentences(left))}
+		default:
+			r.j.end(Failed, ReasonNotWhole, "every replica is on a target pool, and the volume is not whole: "+sentences(left))
+		}
 	case len(steps) == 0:
 		r.j.end(Refused, ReasonNothingToDo, "every replica is on a target pool already")
 	default:
@@ -161,7 +203,7 @@ func (r *run) plan(ctx context.Context) error {
 
 // scaleUp asks for one replica more, with every pool but the targets kept out.
 func (r *run) scaleUp(ctx context.Context) error {
-	return r.placed(ctx, func(p *placing) error {
+	return r.placed(ctx, func(ctx context.Context, p *placing) error {
 		w, err := r.world(ctx)
 		if err != nil {
 			return retry{err}
@@ -186,7 +228,7 @@ func (r *run) scaleUp(ctx context.Context) error {
 // restore asks for the replica that was given up first. After maxTries any
 // pool will do: a volume never stays below its number for want of a tier.
 func (r *run) restore(ctx context.Context) error {
-	return r.placed(ctx, func(p *placing) error {
+	return r.placed(ctx, func(ctx context.Context, p *placing) error {
 		w, err := r.world(ctx)
 		if err != nil {
 			return retry{err}
@@ -223,7 +265,7 @@ func (r *run) others(w world) []string {
 // giveUp asks for one replica less and steers which one goes. The volume is
 // read again under the placement lock and must still be whole.
 func (r *run) giveUp(ctx context.Context, do act) error {
-	return r.placed(ctx, func(p *placing) error {
+	return r.placed(ctx, func(ctx context.Context, p *placing) error {
 		w, err := r.world(ctx)
 		if err != nil {
 			return retry{err}
@@ -232,33 +274,36 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 		if do == actReduce {
 			want, phase = r.j.N-1, PhaseReduce
 		}
-		if refusals := Healthy(w.vol); len(refusals) > 0 || w.vol.Spec.NumReplicas != want+1 {
-			return retry{fmt.Errorf("the volume changed while the step was prepared: %s", sentences(refusals))}
+		ending := r.j.Ending != nil || r.late(time.Now())
+		refusals := Healthy(w.vol)
+		if len(refusals) > 0 && ending && do == actDown && inSync(w.vol) {
+			refusals = nil // a pool is not well, the data is
+		}
+		if !ending {
+			refusals = append(refusals, clusterOf(w.pools, w.nodes).unrest(w.vol)...)
+		}
+		if len(refusals) > 0 || w.vol.Spec.NumReplicas != want+1 {
+			return retry{fmt.Errorf("the volume or the cluster changed while the step was prepared: %s", sentences(refusals))}
 		}
 		if _, there := w.vol.State.Replicas[r.j.Victim.UUID]; !there {
 			// Self-heal replaced it meanwhile; any replica off target will do.
 			r.j.Victim = r.otherVictim(w.vol)
 		}
-		if do == actReduce {
-			// Below its number a volume must find its way back: that the server
-			// can be steered is proven before, not after.
-			if !r.cap.PoolCordon && !r.cap.Removal {
-				r.j.enter(PhaseIdle, time.Now())
-				return nil
-			}
-			if r.cap.PoolCordon {
-				if err := p.cordonPools(ctx, append(r.others(w), r.j.Victim.Pool)); err != nil {
-					return err
-				}
-			}
+		if do == actReduce && !r.cap.PoolCordon && !r.cap.Removal {
+			r.j.enter(PhaseIdle, time.Now())
+			return nil
 		}
 		cordon, ok := w.steer(r.j.Victim, p.label(), r.cap)
-		if !ok {
-			late := time.Since(r.j.StepStarted) > r.Timeout
-			if do == actReduce || r.j.Ending == nil && !late {
-				return retry{fmt.Errorf("the server would not remove the replica on pool %s first; wait for cordons of others to be lifted", r.j.Victim.Pool)}
+		if !ok && (do == actReduce || !ending) {
+			return retry{fmt.Errorf("the server would not remove the replica on pool %s first; wait for cordons of others to be lifted", r.j.Victim.Pool)}
+		}
+		r.j.Unsteered = !ok
+		if do == actReduce && r.cap.PoolCordon {
+			// Below its number a volume must find its way back: that the server
+			// can be steered is proven before, not after.
+			if err := p.cordonPools(ctx, append(r.others(w), r.j.Victim.Pool)); err != nil {
+				return err
 			}
-			cordon = ""
 		}
 		if cordon != "" {
 			if err := p.cordonNode(ctx, cordon); err != nil {
@@ -301,13 +346,19 @@ func (r *run) intend(ctx context.Context, p Phase) error {
 	now := time.Now().UTC()
 	r.j.enter(p, now)
 	r.j.Touched = true
-	if p == PhaseUp || p == PhaseRestore {
+	if p == PhaseUp || p == PhaseReduce || p == PhaseRestore {
 		r.j.Tries++
 		if r.j.StepStarted.IsZero() {
 			r.j.StepStarted = now
 		}
 	}
-	return r.lock.Write(ctx, r.j)
+	if err := r.lock.Write(ctx, r.j); err != nil {
+		return err
+	}
+	if took := time.Since(now); took > staleAfter {
+		return retry{fmt.Errorf("the journal took %s to write; look again before anything is changed", took.Round(time.Second))}
+	}
+	return nil
 }
 
 // setReplicas asks for a replica count and waits until the volume is settled,

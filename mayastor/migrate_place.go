@@ -52,7 +52,7 @@ func (r *run) route(ctx context.Context) (Volume, []Step, []Refusal, error) {
 	if !wanting || !w.cordoned() {
 		return w.vol, steps, refusals, nil
 	}
-	err = r.placed(ctx, func(*placing) error {
+	err = r.placed(ctx, func(ctx context.Context, _ *placing) error {
 		w, err := r.world(ctx)
 		if err == nil {
 			steps, refusals = Route(w.vol, w.pools, w.nodes, r.order.Ask, r.cap)
@@ -65,7 +65,9 @@ func (r *run) route(ctx context.Context) (Volume, []Step, []Refusal, error) {
 // cordoned reports whether any cordon is up that could be ours.
 func (w world) cordoned() bool {
 	return slices.ContainsFunc(w.pools, closed) || slices.ContainsFunc(w.nodes, func(n Node) bool {
-		return slices.ContainsFunc(n.cordonLabels(), func(l string) bool { return strings.HasPrefix(l, LabelPrefix) })
+		return slices.ContainsFunc(n.cordonLabels(), func(l string) bool {
+			return strings.HasPrefix(l, LabelPrefix) || strings.HasPrefix(l, LocalLabelPrefix)
+		})
 	})
 }
 
@@ -116,31 +118,92 @@ type placing struct {
 
 func (p *placing) label() string { return p.p.Label() }
 
+// placeLimit bounds how long the placement lock is held with cordons up: a PUT
+// that is answered takes seconds, and one that is not is looked after later.
+const placeLimit = 90 * time.Second
+
+var (
+	errPlaceLimit = errors.New("it took longer than cordons may be up")
+	errStopped    = errors.New("stopped while waiting for the placement lock")
+)
+
 // placed does something under the placement lock. Whatever it does, and
 // however it ends, the cordons it set are lifted before the lock is given up;
-// what cannot be lifted stays in the record for the next holder.
-func (r *run) placed(ctx context.Context, do func(*placing) error) error {
-	lock, err := r.lock.Place(ctx)
+// what cannot be lifted stays in the record, and is tried again at each poll.
+func (r *run) placed(ctx context.Context, do func(context.Context, *placing) error) error {
+	lock, err := r.place(ctx)
 	if err != nil {
 		return err
 	}
 	p := &placing{r: r, p: lock, up: lock.Leftovers()}
-	err = p.sweep(ctx)
-	if err == nil {
-		err = do(p)
+	err = r.shortly(ctx, func(ctx context.Context) error {
+		if err := p.sweep(ctx); err != nil {
+			return err
+		}
+		return do(ctx, p)
+	})
+	lerr := p.lift(ctx)
+	r.unlifted = !p.up.empty()
+	release, cancel := context.WithTimeout(ctx, maxBackoff)
+	defer cancel()
+	if rerr := lock.Release(release); rerr != nil {
+		// It runs out by itself, and is ours to take again.
+		lerr = errors.Join(lerr, retry{fmt.Errorf("give the placement lock up: %w", rerr)})
 	}
-	return errors.Join(err, p.lift(ctx), lock.Release(ctx))
+	return errors.Join(err, lerr)
 }
 
-// lift lifts what an earlier holder of the placement lock left, if anything,
-// and tries for as long as the server does not answer.
+// place waits for the placement lock, but not beyond the first word of a stop.
+func (r *run) place(ctx context.Context) (Placement, error) {
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if !r.woken {
+		go func() {
+			select {
+			case <-r.stop:
+				cancel(errStopped)
+			case <-waiting.Done():
+			}
+		}()
+	}
+	lock, err := r.lock.Place(waiting)
+	if err != nil && errors.Is(context.Cause(waiting), errStopped) {
+		r.woken = true
+		return nil, retry{errStopped}
+	}
+	return lock, err
+}
+
+// shortly does something that must not take longer than placeLimit, nor than
+// the lock is certain to be held.
+func (r *run) shortly(ctx context.Context, do func(context.Context) error) error {
+	guarded, cancel, err := r.lock.Guard(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	end := time.Now().Add(placeLimit)
+	if until, ok := guarded.Deadline(); ok && until.Before(end) {
+		end = until
+	}
+	limited, cancel := context.WithDeadlineCause(ctx, end, errPlaceLimit)
+	defer cancel()
+	err = do(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrLockLost) {
+		return retry{err}
+	}
+	return err
+}
+
+// lift lifts what an earlier holder of the placement lock left, or what we
+// could not, and tries for as long as the server does not answer.
 func (r *run) lift(ctx context.Context) error {
 	for wait := time.Second; ; wait = min(2*wait, maxBackoff) {
-		err := r.placed(ctx, func(*placing) error { return nil })
+		err := r.placed(ctx, func(context.Context, *placing) error { return nil })
 		if err == nil || !retriable(err) {
 			return err
 		}
-		r.log.WarnContext(ctx, "cordons of an earlier migrator cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
+		r.log.WarnContext(ctx, "cordons cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return err
 		}
@@ -157,7 +220,7 @@ func (p *placing) sweep(ctx context.Context) error {
 	for _, n := range nodes {
 		for _, label := range n.cordonLabels() {
 			left := NodeLabel{Node: n.ID, Label: label}
-			if strings.HasPrefix(label, LabelPrefix) && !slices.Contains(p.up.Nodes, left) {
+			if strings.HasPrefix(label, p.p.Prefix()) && !slices.Contains(p.up.Nodes, left) {
 				p.up.Nodes = append(p.up.Nodes, left)
 			}
 		}
@@ -234,11 +297,17 @@ func (p *placing) cordonNode(ctx context.Context, node string) error {
 }
 
 // lift lifts our cordons and clears the record of those that are gone. It
-// tries for a while: a cordon left behind keeps other volumes from healing.
+// tries a few times; beyond the time for which the lock is certain to be ours
+// it lifts nothing, as the record is the next holder's to work off then.
 func (p *placing) lift(ctx context.Context) error {
 	if p.up.empty() {
 		return nil
 	}
+	ctx, cancel, err := p.p.Guard(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
 	var errs []error
 	for try := range 5 {
 		errs = nil
@@ -252,17 +321,15 @@ func (p *placing) lift(ctx context.Context) error {
 			errs = append(errs, err)
 			return err == nil
 		})
-		if p.up.empty() {
-			break
-		}
-		if err := p.r.pause(ctx, p.r.jitter(time.Duration(min(1<<try, 8))*p.r.PollInterval)); err != nil {
+		if p.up.empty() || sleep(ctx, p.r.jitter(time.Second<<min(try, 3))) != nil {
 			break
 		}
 	}
-	if err := p.p.Record(ctx, p.up); err != nil {
-		return err
-	}
+	errs = append(errs, p.p.Record(ctx, p.up))
 	if err := errors.Join(errs...); err != nil {
+		if errors.Is(err, ErrLockLost) {
+			return err
+		}
 		return retry{err}
 	}
 	return nil

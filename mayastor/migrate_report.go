@@ -16,7 +16,7 @@ func (r *run) finish(ctx context.Context, v Volume) error {
 		return fmt.Errorf("volume %s is at rest and nothing says how the move ended", r.j.Volume)
 	}
 	left, reached := r.changes(v)
-	done := r.j.Touched && len(v.State.Replicas) == r.j.N && v.Spec.NumReplicas == r.j.N &&
+	done := r.j.Touched && e.Reason != ReasonNotWhole && len(v.State.Replicas) == r.j.N && v.Spec.NumReplicas == r.j.N &&
 		!slices.ContainsFunc(v.replicas(), func(x ReplicaRef) bool { return !r.j.onTarget(x.Pool) })
 	a := r.attempt(e.State)
 	switch {

@@ -27,9 +27,10 @@ type proof struct {
 	since time.Time
 }
 
-// see takes one reading into account and reports whether the proof is made.
-func (p *proof) see(v Volume, now time.Time, period time.Duration) bool {
-	if v.Spec.Operation != nil || len(Healthy(v)) > 0 || v.State.Target == nil {
+// see takes one reading into account, and whether it looks good, and reports
+// whether the proof is made.
+func (p *proof) see(v Volume, good bool, now time.Time, period time.Duration) bool {
+	if !good || v.Spec.Operation != nil || v.State.Target == nil {
 		*p = proof{}
 		return false
 	}
@@ -48,6 +49,9 @@ type rate struct {
 	percent  int
 	from     int
 	progress time.Time
+	// longest is how long a percent took so far: of a large volume a percent
+	// is many gigabytes.
+	longest time.Duration
 }
 
 // see takes one reading into account and returns for how long there has been
@@ -61,6 +65,7 @@ func (p *rate) see(replica string, rt ReplicaTopology, now time.Time) time.Durat
 	case p.replica != replica || percent < p.percent:
 		*p = rate{replica: replica, begun: now, percent: percent, from: percent, progress: now}
 	case percent > p.percent:
+		p.longest = max(p.longest, now.Sub(p.progress))
 		p.percent, p.progress = percent, now
 	}
 	return now.Sub(p.progress)

@@ -33,7 +33,7 @@ type Attempt struct {
 	// Error is a sentence; empty for started and moved.
 	Error string `json:"error,omitempty"`
 	// Failures counts failures in a row; refused and aborted leave it alone,
-	// moved sets it to 0.
+	// but for a crash that had to be recovered; moved sets it to 0.
 	Failures int64     `json:"failures"`
 	At       time.Time `json:"at"`
 }

@@ -144,9 +144,10 @@ func (p *placement) Record(ctx context.Context, c mayastor.Cordons) error {
 	})
 }
 
-// Guard implements [mayastor.Placement].
+// Guard implements [mayastor.Placement]: until shortly before the Lease runs
+// out nobody else can have taken it.
 func (p *placement) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	until, err := p.held.until()
+	until, err := p.held.certain(p.held.ledger.cfg.Duration * 11 / 12)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -160,17 +161,6 @@ func (p *placement) Label() string {
 }
 
 func (p *placement) Prefix() string { return mayastor.LabelPrefix }
-
-// Guard implements [mayastor.Placement]: until shortly before the Lease runs
-// out nobody else can have taken it.
-func (p *placement) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	until, err := p.held.certain(p.held.ledger.cfg.Duration * 11 / 12)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithDeadlineCause(ctx, until, mayastor.ErrLockLost)
-	return ctx, cancel, nil
-}
 
 func (p *placement) Release(ctx context.Context) error {
 	p.lock.place = nil

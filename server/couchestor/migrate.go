@@ -130,6 +130,9 @@ func (o *migrateOptions) validate() error {
 	if o.volume == "" {
 		errs = append(errs, errors.New("--volume is missing: give the uuid of the volume, which is its PersistentVolume's spec.csi.volumeHandle"))
 	}
+	if o.volume != "" && !mayastor.IsUUID(o.volume) {
+		errs = append(errs, fmt.Errorf("--volume is %q, which is no uuid: it must look like 9a12c8de-5f4b-4a36-9d0e-6a1f3c2b7d80", o.volume))
+	}
 	if len(o.targets) == 0 && !o.recoverOnly {
 		errs = append(errs, errors.New("--target-pools is missing: name the pools to move to, as in --target-pools nvme-1,nvme-2"))
 	}
@@ -204,7 +207,7 @@ func (o *migrateOptions) run(ctx context.Context, stdout, stderr io.Writer) erro
 		return exitError{code: exitAgain, err: fmt.Errorf("%w; call the same command again, it goes on from the journal", err)}
 	}
 	code := map[mayastor.State]int{mayastor.Refused: exitRefused, mayastor.Failed: exitFailed, mayastor.Aborted: exitAborted}[result.State]
-	if o.attempt != 0 || code == 0 {
+	if o.attempt != 0 || code == 0 || result.Reason == string(mayastor.ReasonNoRecovery) {
 		return nil
 	}
 	return exitError{code: code, err: fmt.Errorf("%s (%s): %s", result.State, result.Reason, result.Error)}
