@@ -179,7 +179,7 @@ func (l *Ledger) persist(ctx context.Context, do func() error) error {
 		}
 		if text := err.Error(); text != said && !apierrors.IsConflict(err) && l.cfg.Log != nil {
 			said = text
-			l.cfg.Log.Warn("the API server did not do it; try again", "action", mayastor.ActionWaiting, "error", text)
+			l.cfg.Log.WarnContext(ctx, "the API server did not do it; try again", "action", mayastor.ActionWaiting, "error", text)
 		}
 		if werr := wait(ctx, l.cfg.Duration/30); werr != nil {
 			return fmt.Errorf("%w; last error: %w", werr, err)

@@ -1,0 +1,74 @@
+package rig
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/restmapper"
+)
+
+// Apply applies YAML documents in their order, as kubectl apply --server-side
+// would. A document whose kind was defined by the one before it waits until that
+// kind is served.
+func (r *Rig) Apply(ctx context.Context, manifest []byte) error {
+	client, err := dynamic.NewForConfig(r.Admin)
+	if err != nil {
+		return err
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(r.Client.Discovery()))
+	docs := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifest)))
+	for {
+		doc, err := docs.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		object := new(unstructured.Unstructured)
+		if err := yaml.Unmarshal(doc, &object.Object); err != nil {
+			return err
+		}
+		if len(object.Object) == 0 {
+			continue // comments only
+		}
+		if err := applyOne(ctx, client, mapper, object); err != nil {
+			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+}
+
+func applyOne(ctx context.Context, client dynamic.Interface, mapper *restmapper.DeferredDiscoveryRESTMapper, object *unstructured.Unstructured) error {
+	kind := object.GroupVersionKind()
+	var mapping *meta.RESTMapping
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s is not served", kind))
+	defer cancel()
+	err := Until(ctx, 100*time.Millisecond, func(context.Context) (bool, error) {
+		var err error
+		if mapping, err = mapper.RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(err) {
+			mapper.Reset()
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return err
+	}
+	var api dynamic.ResourceInterface = client.Resource(mapping.Resource)
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		api = client.Resource(mapping.Resource).Namespace(object.GetNamespace())
+	}
+	_, err = api.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: "rig", Force: true})
+	return err
+}
