@@ -122,8 +122,8 @@ func (l *Ledger) take(ctx context.Context, name string) (*held, error) {
 		}
 		said = l.waitsFor(ctx, name, lease, err, said)
 		if werr := wait(ctx, l.cfg.Duration/60); werr != nil {
-			if lease != nil && holder(lease) != "" {
-				return nil, fmt.Errorf("held by %s: %w", holder(lease), werr)
+			if watch.holder != "" { // as last seen: ctx may have ended the last look
+				return nil, fmt.Errorf("held by %s: %w", watch.holder, werr)
 			}
 			return nil, errors.Join(werr, err)
 		}
