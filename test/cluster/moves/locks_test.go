@@ -97,6 +97,8 @@ func TestTenMigratorsShareTwoPlaces(t *testing.T) {
 			// Starved for longer than its Lease: what another pod is for.
 			s.again(volumes[i], jobs[i], "--max-concurrent-migrations=2")
 		}
+	}
+	for i := range n {
 		s.moved(volumes[i], jobs[i], 1)
 	}
 	s.ledgerEmpty()
