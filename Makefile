@@ -1,8 +1,10 @@
 # All of it works on a machine with Go, gcc (for race), make and git.
 # The first run of lint and generate builds the tools pinned in tools/.
 
-# Modules with code. Those in tools/ only pin the versions of tools.
+# Modules with code. Those in tools/ only pin the versions of tools. What needs a
+# real kube-apiserver is in a module of its own, which only e2e runs.
 MODULES := . test/live
+CLUSTER := test/cluster
 
 # Where git cannot read the checkout, Go must not try to stamp the version.
 export GOFLAGS := $(shell go env GOFLAGS) $(if $(shell git log -1 --format=%H 2>/dev/null),,-buildvcs=false)
@@ -12,7 +14,7 @@ CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/generate/go.mod controller-ge
 CRD := manifests/base/crd
 each = @set -e; for m in $(1); do echo "($$m) $(2)"; (cd $$m && $(2)); done
 
-.PHONY: build demo test race lint fmt generate generate-check tidy-check bench fuzz check
+.PHONY: build demo test race e2e lint fmt generate generate-check tidy-check bench fuzz check
 
 build: ## bin/couchestor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/couchestor ./server/couchestor
@@ -26,9 +28,13 @@ test: ## every test
 race: ## every test under the race detector, with a part of the kills and random runs
 	$(call each,$(MODULES),COUCHESTOR_KILL_EVERY=9 COUCHESTOR_MODEL_RUNS=40 go test -race -shuffle=on -timeout=20m ./...)
 
+e2e: ## migrators on a real API server, which it builds once (a quarter of an hour), and 10 000 random runs
+	COUCHESTOR_MODEL_RUNS=10000 go test -count=1 -v -timeout=60m -run='^TestModel$$' ./mayastor
+	$(call each,$(CLUSTER),go test -count=1 -v -timeout=60m ./...)
+
 lint: ## format, vet and linters
-	$(call each,$(MODULES),go vet ./...)
-	$(call each,$(MODULES),$(GOLANGCI_LINT) run)
+	$(call each,$(MODULES) $(CLUSTER),go vet ./...)
+	$(call each,$(MODULES) $(CLUSTER),$(GOLANGCI_LINT) run)
 	@! grep -rlF 'time.Sleep(' --include='*_test.go' . | xargs -rn1 dirname | sort -u | while read -r dir; do grep -qF testing/synctest $$dir/*_test.go || echo "$$dir: its tests sleep outside of testing/synctest"; done | grep .
 
 fmt: ## gofumpt and the order of imports

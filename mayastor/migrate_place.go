@@ -310,7 +310,7 @@ func (p *placing) lift(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	for try := range 5 {
-		errs = nil
+		errs = errs[:0]
 		p.up.Pools = slices.DeleteFunc(p.up.Pools, func(id string) bool {
 			err := p.liftPool(ctx, id)
 			errs = append(errs, err)
@@ -325,8 +325,7 @@ func (p *placing) lift(ctx context.Context) error {
 			break
 		}
 	}
-	errs = append(errs, p.p.Record(ctx, p.up))
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(errors.Join(errs...), p.p.Record(ctx, p.up)); err != nil {
 		if errors.Is(err, ErrLockLost) {
 			return err
 		}
