@@ -126,8 +126,8 @@ type watchman struct {
 	// replicas are those that each volume began with.
 	replicas map[string]int
 	places   int
-	moving   int // the most volumes in motion at once
-	entries  int // the most moves in the ledger at once
+	moving   int // see most
+	entries  int
 }
 
 func watch(t *testing.T, s *scene) *watchman {
@@ -173,6 +173,14 @@ func (w *watchman) expect(volume string, replicas int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.replicas[volume] = replicas
+}
+
+// most is how many moves were in the ledger, and how many volumes in motion, at
+// once.
+func (w *watchman) most() (entries, moving int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.entries, w.moving
 }
 
 // look counts the volumes that are in motion, after each change of the world.
