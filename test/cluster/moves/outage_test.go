@@ -147,10 +147,20 @@ func TestALeaseDeletedByHandEndsTheMigrator(t *testing.T) {
 	if a, _ := s.memory(volume); a.State != mayastor.Started {
 		t.Errorf("memory %+v, want it to say that somebody has to look", a)
 	}
+	// The next pod of the same Job cannot know what was asked for, so it undoes
+	// nothing and begins nothing.
+	next := s.pod("pod-2", volume, job)
+	next.wantExit(0)
+	if got := next.Effects(); len(got) > 0 {
+		t.Errorf("without a journal the next pod asked for %s", strings.Join(got, ", "))
+	}
+	if r, ok := s.result(job); !ok || r.State != mayastor.Aborted || r.Reason != string(mayastor.ReasonRecovered) || r.Error == "" {
+		t.Errorf("the Job's result is %+v, want aborted (Recovered) with a sentence", r)
+	}
 }
 
-// lifts reports whether a side effect lifts a cordon, which every migrator does
-// with its own on its way out, whatever became of its lock.
+// lifts reports whether a side effect lifts a cordon: that takes the placement
+// lock, which was not deleted.
 func lifts(effect string) bool {
 	return strings.HasPrefix(effect, "DELETE ") && strings.Contains(effect, "/cordon")
 }
