@@ -51,7 +51,7 @@ func TestWhoMayNotRecordTheStartDoesNothing(t *testing.T) {
 	s := newScene(t, suite.Rig, simulator.Config{}, 3)
 	volume := s.volume(gib, "sata-1")
 	job := s.job(volume, 1)
-	identity := s.as("no-patch", inNamespace[0], inNamespace[1], rig.Rule("", "persistentvolumes", "get"))
+	identity := s.as("no-patch", toLeases, toJobs, rig.Rule("", "persistentvolumes", "get"))
 	for range 2 { // the second pod finds the journal of the first
 		pod := s.start("pod", identity, "--volume="+volume, "--attempt=1", "--job-name="+job)
 		pod.wantExit(1, "cannot patch resource", "without which nothing is done")
@@ -67,7 +67,7 @@ func TestWhoMayNotTakeLeasesEndsAtOnce(t *testing.T) {
 	suite.Scenario(t, "an identity that may not take Leases ends at once and says so")
 	s := newScene(t, suite.Rig, simulator.Config{}, 3)
 	volume := s.volume(gib, "sata-1")
-	pod := s.start("pod-1", s.as("no-lease", inNamespace[1], inCluster[0]), "--volume="+volume, "--attempt=1")
+	pod := s.start("pod-1", s.as("no-lease", toJobs, toVolumes), "--volume="+volume, "--attempt=1")
 	pod.wantExit(1, "lock volume "+volume, "cannot get resource", leases.VolumePrefix+volume)
 	s.untouched(pod, volume)
 }

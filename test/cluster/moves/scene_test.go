@@ -35,16 +35,11 @@ const (
 	patience = 3 * time.Minute
 )
 
-// The rights of a migrator: what it does and no more.
+// Rights by which a test takes some away.
 var (
-	inNamespace = []rbacv1.PolicyRule{
-		rig.Rule("coordination.k8s.io", "leases", "get", "create", "update", "delete"),
-		rig.Rule("batch", "jobs", "get", "patch"),
-	}
-	inCluster = []rbacv1.PolicyRule{
-		rig.Rule("", "persistentvolumes", "get", "patch"),
-		rig.Rule("storage.billyronks.io", "storagepolicies", "get"),
-	}
+	toLeases  = rig.Rule("coordination.k8s.io", "leases", "get", "create", "update", "delete")
+	toJobs    = rig.Rule("batch", "jobs", "get", "patch")
+	toVolumes = rig.Rule("", "persistentvolumes", "get", "patch")
 )
 
 // scene is a namespace with its own Leases and an own simulated Mayastor.

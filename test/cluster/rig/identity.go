@@ -116,10 +116,14 @@ func (r *Rig) granted(ctx context.Context, to rbacv1.Subject, namespace string, 
 		user = "system:serviceaccount:" + to.Namespace + ":" + to.Name
 	}
 	for _, rule := range rules {
+		var name string
+		if len(rule.ResourceNames) > 0 {
+			name = rule.ResourceNames[0]
+		}
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: user,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0],
+				Namespace: namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0], Name: name,
 			},
 		}}
 		err := Until(ctx, 20*time.Millisecond, func(ctx context.Context) (bool, error) {
