@@ -12,7 +12,6 @@ const (
 	ActionResumed     = "move_resumed"
 	ActionWaiting     = "move_waiting"
 	ActionAdd         = "replica_add"
-	ActionRebuilding  = "replica_rebuilding"
 	ActionRemove      = "replica_remove"
 	ActionUndo        = "replica_undo"
 	ActionStepDone    = "step_completed"
