@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -121,7 +122,9 @@ func (s *Simulator) RandomAct(rng *rand.Rand, allowed ...Act) string {
 	case ActPoolCordon:
 		object = disk
 		flags := PoolCordon{Replicas: true, Snapshots: rng.IntN(2) == 0}
-		if coin {
+		if !s.cfg.Profile.atLeast(V2_10) {
+			err = errors.New("nobody cordons a pool where the server has no such route (MS 3.3)")
+		} else if coin {
 			err = s.ForeignPoolCordon(disk, flags, PoolCordon{})
 		} else {
 			err = s.ForeignPoolCordon(disk, PoolCordon{}, flags)

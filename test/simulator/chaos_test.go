@@ -260,3 +260,22 @@ func FuzzServeHTTP(f *testing.F) {
 		})
 	})
 }
+
+// TestNobodyCordonsAPoolWhereTheServerHasNoSuchRoute: found with
+// COUCHESTOR_MODEL_SEED=1332, where nothing could lift such a cordon again.
+func TestNobodyCordonsAPoolWhereTheServerHasNoSuchRoute(t *testing.T) {
+	everyProfile(t, func(t *testing.T, p Profile) {
+		play(t, Config{Profile: p}, 3, func(w *world) {
+			w.Published(gib, "sata-1")
+			rng, acts := rand.New(rand.NewPCG(1, 1)), 0
+			for range 50 {
+				if w.RandomAct(rng, ActPoolCordon) != "" {
+					acts++
+				}
+			}
+			if could := p.atLeast(V2_10); (acts > 0) != could {
+				t.Errorf("%d pool cordons of others on %s", acts, p)
+			}
+		})
+	})
+}

@@ -209,6 +209,23 @@ func TestMS4_5AReplicaOnAnOfflineNodeCannotBeRemoved(t *testing.T) {
 	})
 }
 
+// TestMS4_5AMinusOneFailsWhileTheNodeOfTheNexusIsDead: the core asks a nexus that
+// it still sees to let the child go, and there is nobody to answer. Seen with
+// COUCHESTOR_MODEL_SEED=3312, where the only copy within reach was removed.
+func TestMS4_5AMinusOneFailsWhileTheNodeOfTheNexusIsDead(t *testing.T) {
+	everyProfile(t, func(t *testing.T, p Profile) {
+		play(t, Config{Profile: p, CachePeriod: 30 * time.Second}, 3, func(w *world) {
+			v := w.Published(gib, "sata-1")
+			w.growTo(v, "nvme-2", 2)
+			time.Sleep(time.Minute)
+			w.act(w.NodeDown("node-1")) // the target's; the core has not noticed yet
+			w.want("PUT", count(v, 1), "", 503, "Unavailable")
+			w.wantOn(v, "nvme-2", "sata-1")
+			w.noViolations()
+		})
+	})
+}
+
 func TestMS4_5TheLastReplicaStays(t *testing.T) {
 	play(t, Config{}, 2, func(w *world) {
 		v := w.AddVolume(Volume{Pools: []string{"sata-1"}, Replicas: 2, Target: "node-1", NoSelfHeal: true})

@@ -232,10 +232,15 @@ func (s *Simulator) rebuildsCapped() bool {
 	return running >= s.cfg.MaxRebuilds
 }
 
-// detach takes r out of v's nexus; it is no error when it is not in there.
+// detach takes r out of v's nexus; it is no error when it is not in there. A
+// nexus that is gone without the core having seen it yet does not answer.
 func (s *Simulator) detach(v *volume, r *replica) error {
 	c := v.child(r)
 	if c == nil {
+		seen := s.nexusSeen(v)
+		if _, isChild := seen.childSeen(r); isChild && v.nexus == nil {
+			return fail("Unavailable", "node %s does not answer", seen.node)
+		}
 		return nil
 	}
 	if c.state == "Online" && v.onlineChildren() == 1 {
