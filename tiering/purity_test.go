@@ -46,6 +46,7 @@ func TestThePackageImportsNothingThatActsOrLooks(t *testing.T) {
 		"cmp": "", "errors": "", "fmt": "", "maps": "", "math": "", "slices": "", "strconv": "", "strings": "",
 		"time":                                          "for Time and Duration; no clock, see the test below",
 		"k8s.io/apimachinery/pkg/apis/meta/v1":          "Condition, LabelSelector, Time",
+		"k8s.io/apimachinery/pkg/api/resource":          "quantities, as text",
 		"k8s.io/apimachinery/pkg/labels":                "selectors",
 		"k8s.io/apimachinery/pkg/selection":             "their operators",
 		"k8s.io/apimachinery/pkg/runtime":               "RawExtension",
@@ -90,7 +91,7 @@ func TestNoClientComesWithThePackage(t *testing.T) {
 
 func TestThePackageReadsNoClockAndKeepsNoState(t *testing.T) {
 	clock := map[string]bool{
-		"Now": true, "Since": true, "Until": true, "After": true, "AfterFunc": true, "Sleep": true,
+		"Now": true, "Since": true, "Until": true, "After": true, "AfterFunc": true, "Sleep": true, "LoadLocation": true,
 		"Tick": true, "NewTimer": true, "NewTicker": true,
 	}
 	fset, files := sources(t)
