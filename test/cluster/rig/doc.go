@@ -1,6 +1,9 @@
 // Package rig runs a Kubernetes control plane for tests: a real etcd and a real
 // kube-apiserver with real authorization, as processes on loopback ports.
 //
+// [Rig.StartControllers] adds the real kube-controller-manager, and the package
+// kubelet beside this one adds nodes that run pods.
+//
 // Nothing is faked, because what is tested depends on what a fake leaves out:
 // that a stale update is refused, that an identity may do what its role says and
 // nothing else, that a server dies and comes back with the same data.
@@ -20,8 +23,8 @@
 //
 // From the directory that KUBEBUILDER_ASSETS names, else from PATH, else they are
 // built from source, at the versions that the module in ../controlplane pins, and
-// kept in bin/controlplane of the checkout. Building takes about 11 minutes on two
-// cores; that is done before the first test, and said.
+// kept in bin/controlplane of the checkout. Building takes about a quarter of an hour
+// on two cores; that is done before the first test, and said.
 //
 // # What is left behind
 //

@@ -155,16 +155,20 @@ func apply[T any](ctx context.Context, api writer[T], object T) error {
 // Kubeconfig writes a kubeconfig file of the identity and returns its path.
 func Kubeconfig(tb testing.TB, cfg *rest.Config) string {
 	tb.Helper()
-	const name = "rig"
 	path := filepath.Join(tb.TempDir(), "kubeconfig")
-	err := clientcmd.WriteToFile(clientcmdapi.Config{
+	if err := WriteKubeconfig(path, cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// WriteKubeconfig writes the kubeconfig file of an identity.
+func WriteKubeconfig(path string, cfg *rest.Config) error {
+	const name = "rig"
+	return clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{name: {Server: cfg.Host, CertificateAuthorityData: cfg.CAData}},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{name: {ClientCertificateData: cfg.CertData, ClientKeyData: cfg.KeyData, Token: cfg.BearerToken}},
 		Contexts:       map[string]*clientcmdapi.Context{name: {Cluster: name, AuthInfo: name}},
 		CurrentContext: name,
 	}, path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return path
 }

@@ -20,8 +20,9 @@ type Rig struct {
 	// Dir is a temporary directory, gone after Close; tests may use it. Logs of
 	// processes go to its directory logs.
 	Dir string
-	// Etcd and API are the processes; StartAPI replaces API.
-	Etcd, API *Process
+	// Etcd and API are the processes; StartAPI replaces API. Controllers is nil
+	// until StartControllers, which replaces it.
+	Etcd, API, Controllers *Process
 	// Client and Admin may do everything.
 	Client kubernetes.Interface
 	Admin  *rest.Config
@@ -131,7 +132,9 @@ func (r *Rig) StartAPI(ctx context.Context) error {
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + file("tokens.pub"),
 			"--service-account-signing-key-file=" + file("tokens.key"),
-			"--authorization-mode=RBAC", "--allow-privileged=true",
+			// Nodes may do what the real ones may, and see to no pod but their own.
+			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+			"--allow-privileged=true",
 			"--profiling=false",
 		},
 	}.Start()
@@ -196,7 +199,7 @@ func (r *Rig) Tails(lines int) string {
 
 // Stop ends the processes and leaves the directory.
 func (r *Rig) Stop() {
-	for _, p := range []*Process{r.API, r.Etcd} {
+	for _, p := range []*Process{r.Controllers, r.API, r.Etcd} {
 		if p != nil {
 			p.Stop(endIn)
 		}

@@ -211,7 +211,8 @@ func TestTheProgramsAreTakenFromWhereTheyAre(t *testing.T) {
 	}
 	t.Setenv("KUBEBUILDER_ASSETS", dir)
 	b, err := Find(t.Context(), t.Output())
-	if err != nil || b.Etcd != filepath.Join(dir, "etcd") || b.APIServer != filepath.Join(dir, "kube-apiserver") {
+	if err != nil || b.Etcd != filepath.Join(dir, "etcd") || b.APIServer != filepath.Join(dir, "kube-apiserver") ||
+		b.ControllerManager != filepath.Join(dir, "kube-controller-manager") {
 		t.Errorf("from KUBEBUILDER_ASSETS: %+v, %v", b, err)
 	}
 	t.Setenv("KUBEBUILDER_ASSETS", "")
