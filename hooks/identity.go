@@ -29,6 +29,11 @@ const (
 	GenerationAnnotation = tiering.Group + "/policy-generation"
 	// LandingAnnotation lists the pools a new replica may land on.
 	LandingAnnotation = tiering.Group + "/landing-pools"
+	// WantedAnnotation is the RFC 3339 time since when the plan shows the wish.
+	WantedAnnotation = tiering.Group + "/wanted-since"
+	// AllowedAnnotation is the time that all replicas together may take; what
+	// comes on top, for locks and proofs, is in the Job's own deadline.
+	AllowedAnnotation = tiering.Group + "/time-allowed"
 )
 
 // selectorLabel is what Metacontroller puts on a policy's Jobs (MC 3.2).

@@ -43,7 +43,7 @@ func TestNormal_JobIsCreatedKeptRecordedRetainedAndAtLastOmitted(t *testing.T) {
 	want := tiering.HistoryEntry{
 		JobName: first, JobUID: "job-1-1", VolumeName: "pvc-" + uuid(1), Claim: "shop/data-1", Timestamp: second(noon.Add(-time.Minute)),
 		FromTier: "cold", ToTier: "hot", FromPool: "cold-1,cold-2", ToPool: "hot-3,hot-4", TriggerIOPS: 6120.5, Duration: "8m0s",
-		Outcome: "moved", Success: true,
+		Outcome: "moved", Success: true, Trigger: "automatic",
 	}
 	if diff := cmp.Diff(want, e); diff != "" {
 		t.Errorf("entry: -want +got\n%s", diff)
@@ -136,7 +136,7 @@ func TestJobsOwnPatchFails_GoneJobsResultIsReadFromTheVolume(t *testing.T) {
 	a := r.sync(t)
 	want := tiering.HistoryEntry{
 		JobName: nameJob(uuid(1), 2), VolumeName: "pvc-" + uuid(1), Claim: "shop/data-1", Timestamp: second(noon.Add(-time.Minute)),
-		FromTier: "cold", ToTier: "hot", Outcome: "moved", Success: true,
+		FromTier: "cold", ToTier: "hot", Outcome: "moved", Success: true, Trigger: "automatic",
 	}
 	if diff := cmp.Diff([]tiering.HistoryEntry{want}, a.Status.MigrationHistory); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

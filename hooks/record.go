@@ -70,7 +70,7 @@ func (r *run) entry(v *volume) tiering.HistoryEntry {
 	e := tiering.HistoryEntry{
 		JobName: r.Name, JobUID: r.UID, VolumeName: "pvc-" + r.volume,
 		Timestamp: second(r.at()), FromTier: r.Labels[FromTierLabel], ToTier: r.Labels[ToTierLabel],
-		TriggerIOPS: math.Round(r.score()*10) / 10,
+		TriggerIOPS: math.Round(r.score()*10) / 10, Trigger: tiering.TriggerAutomatic,
 	}
 	if v != nil {
 		e.VolumeName, e.Claim = v.Name, v.Claim.text()
@@ -79,9 +79,10 @@ func (r *run) entry(v *volume) tiering.HistoryEntry {
 		if v != nil && v.Memory.Fault == "" && v.Memory.Attempt.N == r.n && terminal(v.Memory.Attempt.State) {
 			// The pod died between its two records (DESIGN section 4, reporting).
 			describe(&e, v, &v.Memory.Attempt)
+			e.LeadTime = r.lead(e.Outcome)
 			return e
 		}
-		e.Outcome, e.Error = string(mayastor.Failed), r.endedWithout()
+		e.Outcome, e.Reason, e.Error = string(mayastor.Failed), cmp.Or(r.Ended.Reason, r.Ended.Type), r.endedWithout()
 		return e
 	}
 	result := r.result
@@ -91,10 +92,22 @@ func (r *run) entry(v *volume) tiering.HistoryEntry {
 		e.Duration = took.Round(time.Second).String()
 	}
 	e.Outcome, e.Success, e.Error = string(result.State), result.State == mayastor.Moved, result.Error
+	e.Reason, e.Bytes = result.Reason, result.Bytes
 	if result.Recovered {
 		e.Outcome = tiering.OutcomeRecovered
 	}
+	e.LeadTime = r.lead(e.Outcome)
 	return e
+}
+
+// lead is the time from the wish to the verified end of a move; "" if it did not
+// move, or nobody knows since when it was wanted.
+func (r *run) lead(outcome string) string {
+	wanted := r.wanted()
+	if outcome != tiering.OutcomeMoved || wanted.IsZero() || r.at().Before(wanted) {
+		return ""
+	}
+	return r.at().Sub(wanted).Round(time.Second).String()
 }
 
 // describe fills an entry from a volume and the attempt it remembers.
@@ -103,6 +116,10 @@ func describe(e *tiering.HistoryEntry, v *volume, a *mayastor.Attempt) {
 	e.Timestamp = second(a.At)
 	e.FromTier, e.ToTier = cmp.Or(a.From, e.FromTier), cmp.Or(a.To, e.ToTier)
 	e.Outcome, e.Success, e.Error = string(a.State), a.State == mayastor.Moved, a.Error
+	e.Reason, e.Trigger = a.Reason, tiering.TriggerAutomatic
+	if a.ByHand {
+		e.Trigger = tiering.TriggerByHand
+	}
 }
 
 // second is t as the API server keeps it.

@@ -85,6 +85,16 @@ func (r *run) score() float64 {
 	return score
 }
 
+// wanted is since when the plan showed the wish; zero if the Job does not say,
+// or says what cannot be.
+func (r *run) wanted() time.Time {
+	at, err := time.Parse(time.RFC3339, r.Annotations[WantedAnnotation])
+	if err != nil || at.After(r.Created) {
+		return time.Time{}
+	}
+	return at.UTC()
+}
+
 func (r *run) tiers() (from, to tiering.Tier) {
 	from, _ = tiering.ParseTier(r.Labels[FromTierLabel])
 	to, _ = tiering.ParseTier(r.Labels[ToTierLabel])
@@ -119,7 +129,10 @@ func (r *run) liveJob() *tiering.LiveJob {
 	from, to := r.tiers()
 	l := &tiering.LiveJob{
 		Name: r.Name, Policy: r.policy, From: from, To: to, Recovery: r.recovery,
-		ScoreIOPS: r.score(), Started: r.Created,
+		ScoreIOPS: r.score(), Started: r.Created, Wanted: r.wanted(),
+	}
+	if allowed, err := time.ParseDuration(r.Annotations[AllowedAnnotation]); err == nil && allowed > 0 {
+		l.Deadline = r.Created.Add(allowed)
 	}
 	if pools := r.Annotations[LandingAnnotation]; pools != "" {
 		l.TargetPools = strings.Split(pools, ",")

@@ -29,6 +29,8 @@ type order struct {
 	// recover asks only to put in order what an earlier attempt left.
 	recover  bool
 	decision *tiering.Decision
+	// wanted is since when the plan shows the wish.
+	wanted time.Time
 }
 
 // child is what an answer holds of a Job: all of it to create it, and only its
@@ -85,6 +87,7 @@ func (h *Hooks) spawn(o *order) child {
 		annotations[ThresholdAnnotation] = figure(d.ThresholdIOPS)
 		annotations[WindowAnnotation] = rules.SamplingWindow.String()
 		annotations[ReasonAnnotation] = d.Why()
+		annotations[WantedAnnotation] = o.wanted.UTC().Format(time.RFC3339)
 		if len(d.Route.Landing) > 0 {
 			annotations[LandingAnnotation] = strings.Join(d.Route.Landing, ",")
 		}
@@ -105,7 +108,9 @@ func (h *Hooks) spawn(o *order) child {
 
 	mover.Args = append(append(args, h.config.JobArgs...), mover.Args...)
 	grace := *job.Spec.Template.Spec.TerminationGracePeriodSeconds
-	job.Spec.ActiveDeadlineSeconds = new(int64(replicas)*seconds(timeout) + seconds(slack) + 2*grace)
+	allowed := time.Duration(replicas) * timeout
+	annotations[AllowedAnnotation] = allowed.String()
+	job.Spec.ActiveDeadlineSeconds = new(seconds(allowed) + seconds(slack) + 2*grace)
 	meta := job.ObjectMeta
 	meta.Name, meta.Namespace = name, h.config.Namespace
 	meta.Labels = with(meta.Labels, labels)

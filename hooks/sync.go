@@ -170,7 +170,11 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 			c.holds = true
 			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, recover: true})
 		case tiering.Move:
-			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, decision: d})
+			wanted, shown := c.status.WantedSince(d.Volume.Name, d.To)
+			if !shown {
+				wanted = c.now
+			}
+			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, decision: d, wanted: wanted})
 		case tiering.Hold, tiering.Stay, tiering.WouldMove, tiering.Moving:
 		}
 	}

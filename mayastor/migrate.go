@@ -68,6 +68,8 @@ type run struct {
 	j      *Journal
 	log    *slog.Logger
 	memory Attempt
+	// byHand is true if no Job runs this.
+	byHand bool
 	cap    Capability
 	stop   <-chan struct{}
 	// proof is of a whole volume, loose of its data alone.
@@ -125,6 +127,7 @@ func (r *run) move(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("read the memory of volume %s: %w", r.order.Volume, err)
 	}
 	if r.order.N == 0 {
+		r.byHand = true
 		r.order.N = r.memory.N + 1
 		if r.j = r.lock.Journal(); r.j != nil && r.memory.State == Started {
 			r.order.N = r.memory.N
@@ -194,7 +197,7 @@ func (r *run) attempt(s State) Attempt {
 	return Attempt{
 		N: r.order.N, Move: fmt.Sprintf("%s%s-%d", LabelPrefix, r.order.Volume, r.order.N),
 		Policy: r.order.Policy, Generation: r.order.Generation, From: r.order.From, To: r.order.To,
-		State: s, Failures: r.memory.Failures, At: time.Now().UTC().Truncate(time.Second),
+		State: s, Failures: r.memory.Failures, At: time.Now().UTC().Truncate(time.Second), ByHand: r.byHand,
 	}
 }
 

@@ -38,7 +38,7 @@ func (r *run) finish(ctx context.Context, v Volume) error {
 	result := resultOf(r.order.Volume, a, r.j.Started)
 	result.Recovered = r.j.Attempt.N != r.order.N || e.Reason == ReasonRecovered
 	result.FromPools, result.ToPools, result.Replicas = pools(left), pools(reached), min(len(left), len(reached))
-	result.Ended = now
+	result.Bytes, result.Ended = v.Spec.Size*int64(result.Replicas), now
 	r.j.Result = &result
 	r.j.Attempt = a
 	r.j.enter(PhaseDone, now)

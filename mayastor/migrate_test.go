@@ -353,11 +353,31 @@ func TestTheRecordIsWrittenForThePlanner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.State != mayastor.Moved || a.N != 1 || a.Policy != "db" || a.To != "hot" || a.Failures != 0 {
+		if a.State != mayastor.Moved || a.N != 1 || a.Policy != "db" || a.To != "hot" || a.Failures != 0 || a.ByHand {
 			t.Errorf("memory %+v", a)
 		}
 		if lock.Journal() != nil {
 			t.Error("a journal is left of a move that ended")
+		}
+	})
+}
+
+func TestTheRecordSaysThatAPersonMovedIt(t *testing.T) {
+	t.Parallel()
+	inBubble(t, simulator.Config{}, 3, func(b *bench) {
+		vol := b.sim.Published(3*gib, "sata-1", "sata-2")
+		o := b.order(vol, nvme(3)...)
+		o.N = 0 // A Job numbers its attempt, a person does not.
+		if result := b.move(o); result.Bytes != 6*gib {
+			t.Errorf("moved two copies of 3 GiB, got %d bytes", result.Bytes)
+		}
+		lock, err := b.ledger.Lock(b.t.Context(), vol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Abandon()
+		if a, err := lock.Memory(b.t.Context()); err != nil || !a.ByHand || a.N != 1 {
+			t.Errorf("memory %+v, %v, want attempt 1 by hand", a, err)
 		}
 	})
 }

@@ -36,6 +36,8 @@ type Attempt struct {
 	// but for a crash that had to be recovered; moved sets it to 0.
 	Failures int64     `json:"failures"`
 	At       time.Time `json:"at"`
+	// ByHand is true if a person ran it, and no Job.
+	ByHand bool `json:"byHand,omitempty"`
 }
 
 // State is what became of an attempt.
@@ -71,7 +73,10 @@ type Result struct {
 	FromPools []string `json:"fromPools,omitempty"`
 	ToPools   []string `json:"toPools,omitempty"`
 	// Replicas counts those that changed pool.
-	Replicas int       `json:"replicas"`
+	Replicas int `json:"replicas"`
+	// Bytes is the volume's size times Replicas; a rebuild of a thin volume
+	// copies less.
+	Bytes    int64     `json:"bytes,omitempty"`
 	Failures int64     `json:"failures"`
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`

@@ -2,6 +2,7 @@ package tiering
 
 import (
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -40,6 +41,10 @@ func (p *Plan) entries(prev []PlanEntry) []PlanEntry {
 	before := kept(prev)
 	for i := range drafts {
 		before.keep(&drafts[i].PlanEntry)
+	}
+	wanted := wantedBefore(prev)
+	for i := range drafts {
+		wanted.keep(&drafts[i].PlanEntry)
 	}
 	// Stable, so that what ties stays in the order of names.
 	slices.SortStableFunc(drafts, func(a, b draft) int {
@@ -86,10 +91,13 @@ func (p *Plan) draft(d *Decision) (draft, bool) {
 		if !j.Started.IsZero() {
 			e.Since = inSeconds(j.Started)
 		}
+		if !j.Wanted.IsZero() {
+			e.WantedSince = new(inSeconds(j.Wanted))
+		}
 	case Recover:
 		e.order, e.Action, e.ToTier, e.ScoreIOPS = 1, actionRecover, NoTier.String(), 0
 	case Move:
-		e.order, e.Action = 2, actionMove
+		e.order, e.Action, e.WantedSince = 2, actionMove, new(e.Since)
 	case WouldMove:
 		e.order, e.Action = 2, actionWouldMove
 	case Hold:
@@ -97,6 +105,9 @@ func (p *Plan) draft(d *Decision) (draft, bool) {
 			return draft{}, false
 		}
 		e.order, e.Action, e.Gate = 3, actionHold, d.Held.Gate.String()
+		if !p.dryRun() {
+			e.WantedSince = new(e.Since)
+		}
 	case Stay:
 		return draft{}, false
 	}
@@ -175,6 +186,43 @@ func (b earlier) keepReason(e *PlanEntry) {
 	if was, ok := b[e.key()]; ok && e.Gate == GateRoute.String() && code(e.Reason) == code(was.Reason) {
 		e.Reason = was.Reason
 	}
+}
+
+// wishKey is what makes a wish the same, whatever holds it.
+type wishKey struct{ volume, from, to string }
+
+func (e *PlanEntry) wish() wishKey { return wishKey{e.VolumeName, e.FromTier, e.ToTier} }
+
+// wanted is since when the status before knew each wish.
+type wanted map[wishKey]metav1.Time
+
+func wantedBefore(prev []PlanEntry) wanted {
+	w := make(wanted, len(prev))
+	for i := range prev {
+		if at := prev[i].WantedSince; at != nil {
+			w[prev[i].wish()] = metav1.NewTime(at.UTC())
+		}
+	}
+	return w
+}
+
+// keep lets a wish that is still there keep its time; the Job of a move has its
+// own.
+func (w wanted) keep(e *PlanEntry) {
+	if at, ok := w[e.wish()]; ok && e.WantedSince != nil && e.Action != actionMoving {
+		e.WantedSince = new(at)
+	}
+}
+
+// WantedSince returns since when the plan in a status knows the wish of a volume
+// for a tier; false if it does not show it.
+func (s *StoragePolicyStatus) WantedSince(volume string, to Tier) (time.Time, bool) {
+	for i := range s.Plan {
+		if e := &s.Plan[i]; e.VolumeName == volume && e.ToTier == to.String() && e.WantedSince != nil {
+			return e.WantedSince.Time, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // code returns what stands before the first colon.

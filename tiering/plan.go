@@ -124,6 +124,21 @@ func newPlan(in Input) *Plan {
 	return p
 }
 
+// World is what the sources said of the cluster when the plan was made.
+func (p *Plan) World() *World { return p.in.World }
+
+// Rules are those of the policy that asked.
+func (p *Plan) Rules() *Rules { return &p.in.Policy.Rules }
+
+// Places returns how many moves may run in the cluster at once, and how many
+// did, recoveries that are to start now included, before this plan chose any.
+func (p *Plan) Places() (taken, all int) {
+	if p.base == nil {
+		return 0, p.in.Limits.MaxConcurrentMigrations
+	}
+	return p.base.cluster, p.in.Limits.MaxConcurrentMigrations
+}
+
 // dryRun reports whether moves are only shown.
 func (p *Plan) dryRun() bool { return p.in.Policy.Rules.DryRun || p.in.Limits.DryRun }
 

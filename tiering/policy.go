@@ -223,6 +223,11 @@ type StoragePolicyStatus struct {
 	// FailedMigrations counts those that failed.
 	FailedMigrations int64 `json:"failedMigrations"`
 
+	// Results counts all results since the policy was created, by what they have in common. Metrics are made from it, so that each result counts once, however often the service restarts.
+	// +kubebuilder:validation:MaxItems=200
+	// +listType=atomic
+	Results []ResultCount `json:"results,omitempty"`
+
 	// LastReconcileTime is renewed when another field changes, and else every 15 minutes.
 	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
 
@@ -277,6 +282,8 @@ type PlanEntry struct {
 	ScoreIOPS float64 `json:"scoreIOPS"`
 	// Since is when the entry appeared.
 	Since metav1.Time `json:"since"`
+	// WantedSince is when the plan first showed the volume's wish for that tier, whatever held it since; absent in dry run.
+	WantedSince *metav1.Time `json:"wantedSince,omitempty"`
 }
 
 // HistoryEntry is the result of one move.
@@ -305,8 +312,39 @@ type HistoryEntry struct {
 	Duration string `json:"duration,omitempty"`
 	// Outcome is moved, failed, refused, aborted or recovered.
 	Outcome string `json:"outcome,omitempty"`
+	// Trigger is automatic, approved or by-hand.
+	Trigger string `json:"trigger,omitempty"`
+	// LeadTime is the time from when the plan first showed the wish to the verified end, in Go syntax; only of a move that moved.
+	LeadTime string `json:"leadTime,omitempty"`
+	// Bytes is the size of the copies that were rebuilt elsewhere; what is rebuilt of a thin volume is less.
+	Bytes int64 `json:"bytes,omitempty"`
+	// Reason is a machine-readable word if the volume did not end where it was to go.
+	Reason string `json:"reason,omitempty"`
 	// Success is true if the volume ended where it was to go.
 	Success bool `json:"success"`
 	// Error is a sentence if it did not.
 	Error string `json:"error,omitempty"`
+}
+
+// ResultCount counts results that have direction, outcome, reason and trigger in
+// common.
+type ResultCount struct {
+	// Direction is promotion, demotion or other.
+	Direction string `json:"direction"`
+	// Outcome is moved, failed, refused, aborted or recovered.
+	Outcome string `json:"outcome"`
+	// Reason is a machine-readable word; absent if moved.
+	Reason string `json:"reason,omitempty"`
+	// Trigger is automatic, approved or by-hand.
+	Trigger string `json:"trigger"`
+	// Count is how many results there were.
+	Count int64 `json:"count"`
+	// Seconds is how long they took together.
+	Seconds int64 `json:"seconds,omitempty"`
+	// Bytes is what they moved together.
+	Bytes int64 `json:"bytes,omitempty"`
+	// LeadTimes is how many of them have a lead time, LeadSeconds their sum.
+	LeadTimes int64 `json:"leadTimes,omitempty"`
+	// LeadSeconds is the sum of their lead times.
+	LeadSeconds int64 `json:"leadSeconds,omitempty"`
 }

@@ -26,7 +26,7 @@ const (
 // newest comes first, and only the oldest leave.
 //
 // Moves and failures and aborts count as migrations; refusals, which touched
-// nothing, and recoveries do not. Call Record on the request's status before
+// nothing, and recoveries do not. Results counts all of them. Call Record on the request's status before
 // [Plan.Status] or [ErrorStatus]: it takes LastReconcileTime away if anything
 // was new, so that they renew it. The slices that status came with are not
 // changed.
@@ -46,6 +46,7 @@ func Record(status *StoragePolicyStatus, entries ...HistoryEntry) (recorded int)
 		e.TriggerIOPS = round(e.TriggerIOPS)
 		all = append(all, e)
 		recorded++
+		status.Results = tally(status.Results, &e)
 		switch e.Outcome {
 		case OutcomeFailed:
 			status.FailedMigrations++

@@ -45,6 +45,7 @@ func ErrorStatus(prev StoragePolicyStatus, now time.Time, generation int64, faul
 func carried(prev StoragePolicyStatus) StoragePolicyStatus {
 	s := prev
 	s.MigrationHistory = slices.Clone(prev.MigrationHistory)
+	s.Results = slices.Clone(prev.Results)
 	s.Conditions, s.Plan = nil, nil
 	return s
 }
@@ -151,7 +152,9 @@ func sameCondition(a, b metav1.Condition) bool {
 func sameEntry(a, b PlanEntry) bool {
 	at, bt := a.Since, b.Since
 	a.Since, b.Since = metav1.Time{}, metav1.Time{}
-	return a == b && at.Equal(&bt)
+	aw, bw := a.WantedSince, b.WantedSince
+	a.WantedSince, b.WantedSince = nil, nil
+	return a == b && at.Equal(&bt) && aw.Equal(bw)
 }
 
 // inSeconds returns the time as JSON will have it, so that what was written is

@@ -300,7 +300,7 @@ func TestLastReconcileTime(t *testing.T) {
 // Each field of status, changed alone, has to renew the stamp, or is carried
 // over and cannot change alone.
 func TestTheStampKnowsEachField(t *testing.T) {
-	carriedOver := []string{"TotalMigrations", "FailedMigrations", "LastReconcileTime", "MigrationHistory"}
+	carriedOver := []string{"TotalMigrations", "FailedMigrations", "LastReconcileTime", "MigrationHistory", "Results"}
 	base := StoragePolicyStatus{}
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[StoragePolicyStatus]()) {
 		if slices.Contains(carriedOver, f.Name) {
@@ -335,6 +335,8 @@ func TestTheStampKnowsEachFieldOfConditionsAndEntries(t *testing.T) {
 				v.SetFloat(1)
 			case metav1.Time:
 				v.Set(reflect.ValueOf(metav1.NewTime(noon())))
+			case *metav1.Time:
+				v.Set(reflect.ValueOf(new(metav1.NewTime(noon()))))
 			default:
 				v.SetString("x")
 			}
@@ -345,8 +347,8 @@ func TestTheStampKnowsEachFieldOfConditionsAndEntries(t *testing.T) {
 	}
 	prove("Condition", metav1.Condition{}, func(c any) bool { return sameCondition(metav1.Condition{}, c.(metav1.Condition)) })
 	prove("PlanEntry", PlanEntry{}, func(e any) bool { return sameEntry(PlanEntry{}, e.(PlanEntry)) })
-	zoned := metav1.NewTime(noon().In(time.FixedZone("x", 3600)))
-	if !sameEntry(PlanEntry{Since: zoned}, PlanEntry{Since: metav1.NewTime(noon())}) {
+	zoned, plain := metav1.NewTime(noon().In(time.FixedZone("x", 3600))), metav1.NewTime(noon())
+	if !sameEntry(PlanEntry{Since: zoned, WantedSince: &zoned}, PlanEntry{Since: plain, WantedSince: &plain}) {
 		t.Error("the same time in another zone is another time")
 	}
 }

@@ -137,6 +137,11 @@ type LiveJob struct {
 	// ScoreIOPS is the score that caused it.
 	ScoreIOPS float64
 	Started   time.Time
+	// Wanted is when the plan first showed the wish; zero if not known.
+	Wanted time.Time
+	// Deadline is when the Job is ended if it has not by itself; zero if not
+	// known.
+	Deadline time.Time
 }
 
 // Claim returns namespace/name of the bound claim, or "" while unbound.

@@ -42,7 +42,7 @@ func full() tiering.StoragePolicyStatus {
 	for range 20 {
 		status.Plan = append(status.Plan, tiering.PlanEntry{
 			VolumeName: "pvc-1", Claim: "shop/db", FromTier: "mixed", ToTier: "hot", Action: "Hold",
-			Gate: "cooldown", Reason: "It moved a while ago.", ScoreIOPS: 5100.1, Since: at,
+			Gate: "cooldown", Reason: "It moved a while ago.", ScoreIOPS: 5100.1, Since: at, WantedSince: &at,
 		})
 	}
 	for range 50 {
@@ -50,6 +50,13 @@ func full() tiering.StoragePolicyStatus {
 			JobName: "couchestor-1-1", JobUID: "u", VolumeName: "pvc-1", Claim: "shop/db", Timestamp: at,
 			FromTier: "cold", ToTier: "hot", FromPool: "a,b", ToPool: "c,d", TriggerIOPS: 5100,
 			Duration: "12m", Outcome: "moved", Success: true, Error: "none",
+			Trigger: "automatic", LeadTime: "1h0m0s", Bytes: 1 << 40, Reason: "Stalled",
+		})
+	}
+	for range 200 {
+		status.Results = append(status.Results, tiering.ResultCount{
+			Direction: "promotion", Outcome: "failed", Reason: "Stalled", Trigger: "automatic",
+			Count: 3, Seconds: 4000, Bytes: 1 << 50, LeadTimes: 2, LeadSeconds: 7200,
 		})
 	}
 	return status
