@@ -23,6 +23,9 @@ type Config struct {
 	// ListenAddress is host:port of the hooks, OpsAddress that of health and
 	// metrics. Port 0 takes any that is free.
 	ListenAddress, OpsAddress string
+	// TLSCertFile and TLSKeyFile have the hooks answer with TLS; both empty means
+	// plain HTTP. Health and metrics are plain in any case.
+	TLSCertFile, TLSKeyFile string
 
 	// PrometheusURL is the server's, with http or https. PrometheusHTTP has its
 	// credentials and certificates; nil means none.
@@ -84,6 +87,10 @@ func (c Config) Validate() error {
 	address("ops-address", c.OpsAddress)
 	fault(c.ListenAddress == c.OpsAddress && !anyPort(c.ListenAddress),
 		"--listen-address and --ops-address are both %q; give each its own port", c.ListenAddress)
+
+	if err := c.tlsFault(); err != nil {
+		faults = append(faults, err)
+	}
 
 	fault(webAddress(c.PrometheusURL) != nil, "--prometheus-url: %v; give one such as http://prometheus:9090", webAddress(c.PrometheusURL))
 	fault(c.PrometheusTimeout < time.Second, "--prometheus-timeout is %s; give at least 1s", c.PrometheusTimeout)

@@ -29,6 +29,8 @@ const (
 // Server is the service. [Server.Run] is called once.
 type Server struct {
 	listenAddress, opsAddress string
+	// certificate is that of the hooks; nil means plain HTTP.
+	certificate *certificate
 
 	sources *sources
 	metrics *metrics
@@ -47,6 +49,11 @@ func New(c Config) (*Server, error) {
 		metrics: newMetrics(ReadBuild()), log: c.Log,
 	}
 	var err error
+	if c.TLSCertFile != "" {
+		if s.certificate, err = loadCertificate(c.TLSCertFile, c.TLSKeyFile, c.Log); err != nil {
+			return nil, err
+		}
+	}
 	if s.sources, err = newSources(c, s.metrics.observer()); err != nil {
 		return nil, err
 	}
@@ -101,8 +108,12 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
 	build := ReadBuild()
 	s.log.InfoContext(ctx, "serving", slog.String("hooks", hooks.Addr().String()), slog.String("ops", ops.Addr().String()),
+		slog.Bool("tls", s.certificate != nil),
 		slog.String("version", build.Version), slog.String("revision", build.Revision))
 
+	if s.certificate != nil {
+		hooks = s.certificate.wrap(hooks)
+	}
 	servers := []*http.Server{s.httpServer(s.hooks), s.httpServer(s.ops)}
 	failed := make(chan error, len(servers))
 	var wg sync.WaitGroup

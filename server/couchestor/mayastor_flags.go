@@ -25,7 +25,7 @@ type mayastorFlags struct {
 }
 
 func (m *mayastorFlags) bind(f *pflag.FlagSet) {
-	f.StringVar(&m.url, "mayastor-url", defaultMayastorURL, "Mayastor's REST API (environment: MAYASTOR_URL)")
+	f.StringVar(&m.url, "mayastor-url", defaultMayastorURL, "Mayastor's REST API")
 	f.StringVar(&m.version, "mayastor-version", "", "version of Mayastor as you vouch for it; needed below 2.10, where the API does not show what can be steered")
 	f.StringVar(&m.tokenFile, "mayastor-token-file", "", "file with a bearer token for Mayastor's REST API; read again for each request")
 	f.StringVar(&m.caFile, "mayastor-ca-file", "", "file with the CA certificates that Mayastor's REST API is checked against")

@@ -25,7 +25,8 @@ import (
 
 // serveOptions are the flags of serve.
 type serveOptions struct {
-	listen, ops string
+	listen, ops     string
+	tlsCert, tlsKey string
 
 	prometheusURL, prometheusHTTP    string
 	prometheusTimeout, scrape, cache time.Duration
@@ -112,6 +113,8 @@ func (o *serveOptions) bind(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&o.listen, "listen-address", ":8080", "host:port for Metacontroller's hooks")
 	f.StringVar(&o.ops, "ops-address", ":8081", "host:port for health and metrics")
+	f.StringVar(&o.tlsCert, "tls-cert-file", "", "certificate, as PEM, with which the hooks answer by TLS 1.2 or newer; it is for the name couchestor.couchestor-system, and may be renewed while the service runs")
+	f.StringVar(&o.tlsKey, "tls-key-file", "", "its key, as PEM; without both the hooks answer by plain HTTP")
 
 	f.StringVar(&o.prometheusURL, "prometheus-url", "http://prometheus.monitoring.svc.cluster.local:9090", "Prometheus, or what speaks its query API")
 	f.StringVar(&o.prometheusHTTP, "prometheus-http-config", "", "file with credentials and certificates for it, written like the HTTP client section of Prometheus' own configuration")
@@ -149,6 +152,7 @@ func (o *serveOptions) config(stderr io.Writer) (server.Config, error) {
 	}
 	cfg := server.Config{
 		ListenAddress: o.listen, OpsAddress: o.ops,
+		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey,
 		PrometheusURL: o.prometheusURL, PrometheusTimeout: o.prometheusTimeout,
 		ScrapeInterval: o.scrape, CacheTTL: o.cache,
 		MayastorVersion: o.mayastor.version,
