@@ -13,8 +13,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	appsv1 "k8s.io/api/apps/v1"
-	"sigs.k8s.io/yaml"
 )
 
 // dockerfile returns the instructions of each stage, comments and continued
@@ -140,45 +138,5 @@ func TestTheBinaryIsStaticAndSaysNothingOfWhereItWasBuilt(t *testing.T) {
 	}
 	if libraries, err := program.ImportedLibraries(); err == nil && len(libraries) > 0 {
 		t.Errorf("the binary wants %q, and the image has no libraries", libraries)
-	}
-}
-
-// A flag that the binary does not know keeps the pod from starting.
-func TestTheDeploymentSpeaksToTheBinaryAsItIs(t *testing.T) {
-	var deployment appsv1.Deployment
-	if err := yaml.UnmarshalStrict(readFile(t, "base/deployment.yaml"), &deployment); err != nil {
-		t.Fatal(err)
-	}
-	container := deployment.Spec.Template.Spec.Containers[0]
-	file := binary(t)
-
-	help, err := exec.CommandContext(t.Context(), file, "serve", "--help").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, help)
-	}
-	serve := exec.CommandContext(t.Context(), file)
-	for _, env := range container.Env {
-		if env.Name == "GOMEMLIMIT" { // Go's own
-			continue
-		}
-		if !regexp.MustCompile(`\$` + env.Name + `\b`).Match(help) {
-			t.Errorf("serve does not read $%s", env.Name)
-		}
-		value := env.Value
-		if env.ValueFrom != nil {
-			value = deployment.Namespace
-		}
-		serve.Env = append(serve.Env, env.Name+"="+value)
-	}
-	// All faults of a configuration are told at once, and then serve ends. One is
-	// added: it must be the only one.
-	serve.Args = append(serve.Args, append(container.Args, "--log-format=none-such")...)
-	out, err := serve.CombinedOutput()
-	if err == nil {
-		t.Fatalf("serve took a log format that does not exist:\n%s", out)
-	}
-	said := strings.TrimSpace(strings.ReplaceAll(string(out), "couchestor serve --help says more.", ""))
-	if strings.Contains(said, "\n") || !strings.Contains(said, "--log-format") {
-		t.Errorf("got faults:\n%s\nwant only that of --log-format", out)
 	}
 }

@@ -87,12 +87,6 @@ func TestEachSampleAndDocumentedPolicyAppliesUnchanged(t *testing.T) {
 	}
 }
 
-func TestTheSamplesBuildTogether(t *testing.T) {
-	if got := len(build(t, "policies")); got != 3 {
-		t.Errorf("got %d policies, want 3", got)
-	}
-}
-
 func TestTheDefaultsOfTheServerAreThoseOfTheService(t *testing.T) {
 	s := newServer(t)
 	empty := policyOf(map[string]any{})

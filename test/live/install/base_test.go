@@ -1,74 +1,18 @@
-package admission
+package install
 
 import (
 	"fmt"
-	"io/fs"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/yaml"
 
-	"github.com/billyronks/couchestor/manifests"
 	"github.com/billyronks/couchestor/tiering"
 )
-
-// build returns the objects of a kustomization as `kubectl kustomize` prints
-// them, by "Kind name".
-func build(t testing.TB, dir string) map[string][]byte {
-	t.Helper()
-	disk := filesys.MakeFsInMemory()
-	err := fs.WalkDir(manifests.Files, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := manifests.Files.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return disk.WriteFile(path, text)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(disk, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects := map[string][]byte{}
-	for _, resource := range resources.Resources() {
-		text, err := resource.AsYAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		objects[resource.GetKind()+" "+resource.GetName()] = text
-	}
-	return objects
-}
-
-// as decodes one object of a kustomization; a field that its type does not have
-// is an error.
-func as[T any](t testing.TB, objects map[string][]byte, key string) *T {
-	t.Helper()
-	text, ok := objects[key]
-	if !ok {
-		t.Fatalf("no %s", key)
-	}
-	out := new(T)
-	if err := yaml.UnmarshalStrict(text, out); err != nil {
-		t.Fatalf("%s: %v", key, err)
-	}
-	return out
-}
 
 // compositeController has the fields of Metacontroller's kind that base uses
 // (MC 1). Metacontroller's Go module cannot be imported (MC 9.1).
@@ -105,33 +49,16 @@ type hook struct {
 			Port      int32  `json:"port"`
 			Protocol  string `json:"protocol"`
 		} `json:"service"`
+		CABundle *struct {
+			Inline string `json:"inline"`
+		} `json:"caBundle"`
 	} `json:"webhook"`
 }
 
 const system = "couchestor-system"
 
-func TestEachObjectOfBaseHasOnlyFieldsOfItsType(t *testing.T) {
-	objects := build(t, "base")
-	known := map[string]func(key string){
-		"Namespace":                func(key string) { as[corev1.Namespace](t, objects, key) },
-		"ServiceAccount":           func(key string) { as[corev1.ServiceAccount](t, objects, key) },
-		"Service":                  func(key string) { as[corev1.Service](t, objects, key) },
-		"Deployment":               func(key string) { as[appsv1.Deployment](t, objects, key) },
-		"ClusterRole":              func(key string) { as[rbacv1.ClusterRole](t, objects, key) },
-		"ClusterRoleBinding":       func(key string) { as[rbacv1.ClusterRoleBinding](t, objects, key) },
-		"Role":                     func(key string) { as[rbacv1.Role](t, objects, key) },
-		"RoleBinding":              func(key string) { as[rbacv1.RoleBinding](t, objects, key) },
-		"CustomResourceDefinition": func(key string) { as[apiextensionsv1.CustomResourceDefinition](t, objects, key) },
-		"CompositeController":      func(key string) { as[compositeController](t, objects, key) },
-	}
-	for key := range objects {
-		kind, _, _ := strings.Cut(key, " ")
-		if decode, ok := known[kind]; ok {
-			decode(key)
-		} else {
-			t.Errorf("base has a %s, a kind this test does not know", key)
-		}
-	}
+func TestBaseHasTheseObjects(t *testing.T) {
+	objects := all(t).kustomizations["base"]
 	want := []string{
 		"ClusterRole couchestor-migrate", "ClusterRoleBinding couchestor-migrate",
 		"CompositeController storagepolicy", "CustomResourceDefinition storagepolicies.storage.billyronks.io",
@@ -150,7 +77,7 @@ func TestEachObjectOfBaseHasOnlyFieldsOfItsType(t *testing.T) {
 }
 
 func TestMetacontrollerIsToldWhatTheDesignSays(t *testing.T) {
-	objects := build(t, "base")
+	objects := all(t).kustomizations["base"]
 	controller := as[compositeController](t, objects, "CompositeController storagepolicy")
 	spec := controller.Spec
 	got := []any{
@@ -183,7 +110,7 @@ func TestMetacontrollerIsToldWhatTheDesignSays(t *testing.T) {
 
 // A hook that Metacontroller cannot reach is retried for ever, silently.
 func TestEachHookReachesAPortOfTheService(t *testing.T) {
-	objects := build(t, "base")
+	objects := all(t).kustomizations["base"]
 	deployment := as[appsv1.Deployment](t, objects, "Deployment couchestor")
 	container := deployment.Spec.Template.Spec.Containers[0]
 	ports := map[string]int32{}
@@ -232,7 +159,7 @@ func TestEachHookReachesAPortOfTheService(t *testing.T) {
 
 // Pod Security Standards, level restricted, and more.
 func TestTheServiceRunsWithAsLittleAsItNeeds(t *testing.T) {
-	objects := build(t, "base")
+	objects := all(t).kustomizations["base"]
 	pod := as[appsv1.Deployment](t, objects, "Deployment couchestor").Spec.Template.Spec
 	container := pod.Containers[0]
 	if len(pod.Containers) != 1 || len(pod.InitContainers) != 0 || len(pod.Volumes) != 0 {
@@ -261,61 +188,5 @@ func TestTheServiceRunsWithAsLittleAsItNeeds(t *testing.T) {
 		container.Resources.Limits.Cpu(), container.Resources.Limits.Memory())
 	if want := "100m 128Mi 500m 256Mi"; got != want {
 		t.Errorf("resources: got %s, want %s", got, want)
-	}
-}
-
-func TestJobsRunTheImageOfTheService(t *testing.T) {
-	container := as[appsv1.Deployment](t, build(t, "base"), "Deployment couchestor").Spec.Template.Spec.Containers[0]
-	name, tag, _ := strings.Cut(container.Image, ":")
-	if name != "billyronks/couchestor" || tag == "" || tag == "latest" {
-		t.Errorf("got image %q, want billyronks/couchestor with a tag that stays what it is", container.Image)
-	}
-	i := slices.IndexFunc(container.Env, func(e corev1.EnvVar) bool { return e.Name == "COUCHESTOR_JOB_IMAGE" })
-	if i < 0 || container.Env[i].Value != container.Image {
-		t.Errorf("got COUCHESTOR_JOB_IMAGE %+v, want %s", container.Env, container.Image)
-	}
-}
-
-// Each right that is added here is added to this list too, and argued for there.
-func TestTheRightsOfAMoveAreThese(t *testing.T) {
-	objects := build(t, "base")
-	rights := func(rules []rbacv1.PolicyRule) []string {
-		var out []string
-		for _, rule := range rules {
-			line := fmt.Sprintf("%s %s", strings.Join(rule.APIGroups, ","), strings.Join(rule.Resources, ","))
-			if len(rule.ResourceNames) > 0 {
-				line += " " + strings.Join(rule.ResourceNames, ",")
-			}
-			out = append(out, line+": "+strings.Join(rule.Verbs, ","))
-		}
-		return out
-	}
-	cluster := rights(as[rbacv1.ClusterRole](t, objects, "ClusterRole couchestor-migrate").Rules)
-	wantCluster := []string{
-		" persistentvolumes: get,patch",
-		"storage.billyronks.io storagepolicies: get",
-		" events: create",
-	}
-	if diff := cmp.Diff(cluster, wantCluster); diff != "" {
-		t.Errorf("in the cluster (-got +want):\n%s", diff)
-	}
-	role := as[rbacv1.Role](t, objects, "Role couchestor-migrate")
-	wantRole := []string{
-		"batch jobs: get,patch",
-		"coordination.k8s.io leases: get,create,update,delete",
-		" configmaps couchestor-governance: get",
-	}
-	if diff := cmp.Diff(rights(role.Rules), wantRole); diff != "" {
-		t.Errorf("in its namespace (-got +want):\n%s", diff)
-	}
-	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Name: "couchestor-migrate", Namespace: system}}
-	bindings := map[string][]rbacv1.Subject{
-		"ClusterRoleBinding": as[rbacv1.ClusterRoleBinding](t, objects, "ClusterRoleBinding couchestor-migrate").Subjects,
-		"RoleBinding":        as[rbacv1.RoleBinding](t, objects, "RoleBinding couchestor-migrate").Subjects,
-	}
-	for kind, got := range bindings {
-		if diff := cmp.Diff(got, subject); diff != "" {
-			t.Errorf("%s (-got +want):\n%s", kind, diff)
-		}
 	}
 }

@@ -1,0 +1,123 @@
+package install
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// couchestor builds the program.
+func couchestor(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "couchestor")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", file, "./server/couchestor")
+	build.Dir = filepath.Join("..", "..", "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return file
+}
+
+// files puts what the pod mounts into a directory and returns it.
+func files(t *testing.T, set objects, pod corev1.PodTemplateSpec) string {
+	t.Helper()
+	root := t.TempDir()
+	for _, m := range pod.Spec.Containers[0].VolumeMounts {
+		dir := filepath.Join(root, m.MountPath)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range pod.Spec.Volumes {
+			if v.Name != m.Name {
+				continue
+			}
+			content := map[string][]byte{}
+			if v.ConfigMap != nil {
+				for name, text := range as[corev1.ConfigMap](t, set, "ConfigMap "+v.ConfigMap.Name).Data {
+					content[name] = []byte(text)
+				}
+			} else {
+				content["tls.crt"], content["tls.key"] = certificate(t)
+			}
+			for name, text := range content {
+				if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	return root
+}
+
+// certificate is what a Secret of type kubernetes.io/tls holds.
+func certificate(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
+}
+
+// A flag, a variable or a file that the binary does not take keeps the pod from
+// starting, at the worst in the middle of an upgrade.
+func TestTheBinaryTakesTheConfigurationOfEachInstallation(t *testing.T) {
+	program := couchestor(t)
+	help, err := exec.CommandContext(t.Context(), program, "serve", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, help)
+	}
+	for name, set := range all(t).installations {
+		t.Run(name, func(t *testing.T) {
+			pod, container := service(t, set)
+			root := files(t, set, pod)
+			// All faults of a configuration are told at once, and then serve ends. One is
+			// added: it must be the only one.
+			serve := exec.CommandContext(t.Context(), program, append(container.Args, "--log-format=none-such")...)
+			serve.Env = []string{}
+			for _, env := range container.Env {
+				if env.Name != "GOMEMLIMIT" && !regexp.MustCompile(`\$`+env.Name+`\b`).Match(help) {
+					t.Errorf("serve does not read $%s", env.Name)
+				}
+				value := env.Value
+				if env.ValueFrom != nil {
+					value = system
+				}
+				if strings.HasPrefix(value, "/") {
+					value = filepath.Join(root, value)
+				}
+				serve.Env = append(serve.Env, env.Name+"="+value)
+			}
+			out, err := serve.CombinedOutput()
+			if err == nil {
+				t.Fatalf("serve took a log format that does not exist:\n%s", out)
+			}
+			said := strings.TrimSpace(strings.ReplaceAll(string(out), "couchestor serve --help says more.", ""))
+			if strings.Contains(said, "\n") || !strings.Contains(said, "--log-format") {
+				t.Errorf("got faults:\n%s\nwant only that of --log-format", out)
+			}
+		})
+	}
+}
