@@ -13,11 +13,15 @@ type ledger struct {
 	reserved []int64
 	// policy and cluster count moves in flight and chosen.
 	policy, cluster int
+	// load is what the caps of the cluster count; it is kept only where there
+	// are some.
+	load load
 }
 
 func (l *ledger) clone() *ledger {
 	c := *l
 	c.reserved = append([]int64(nil), l.reserved...)
+	c.load = l.load.clone()
 	return &c
 }
 
@@ -83,6 +87,9 @@ func (p *Plan) inFlight() *ledger {
 		}
 		if !v.Live.Recovery {
 			p.reserveFor(l, v)
+			if c := p.caps(); c.loads() {
+				l.load.add(c, v, p.liveTargets(v.Live))
+			}
 		}
 	}
 	return l
@@ -115,6 +122,15 @@ func (p *Plan) reserveFor(l *ledger, v *Volume) {
 			take(place)
 		}
 	}
+}
+
+// liveTargets are the pools a Job was given to move to: those of its tier, or
+// those it may land on where its policy is not known any more.
+func (p *Plan) liveTargets(j *LiveJob) []string {
+	if pools, known := p.tierPools(j.Policy, j.To); known {
+		return pools
+	}
+	return j.TargetPools
 }
 
 // tierPools returns the pools of a tier of any policy; false if the policy is

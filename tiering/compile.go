@@ -59,6 +59,8 @@ func compile(name string, spec *StoragePolicySpec) (Rules, []error) {
 
 	r.Enabled = or(spec.Enabled, true)
 	r.DryRun = or(spec.DryRun, false)
+	r.PausePromotions = or(spec.PausePromotions, false)
+	r.PauseDemotions = or(spec.PauseDemotions, false)
 	r.StorageClass = or(spec.StorageClassName, "mayastor")
 	if n := len(r.StorageClass); n == 0 || n > maxClass {
 		c.fault("storageClassName", "has %d characters; name a StorageClass in 1 to %d characters, or leave the field out for mayastor", n, maxClass)

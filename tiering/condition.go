@@ -21,6 +21,12 @@ const (
 	ConditionMetricsAvailable = "MetricsAvailable"
 	// ConditionMayastorAvailable is false while Mayastor cannot be read.
 	ConditionMayastorAvailable = "MayastorAvailable"
+	// ConditionGovernanceAccepted, where governance is configured, is false while
+	// the newest configuration has faults.
+	ConditionGovernanceAccepted = "GovernanceAccepted"
+	// ConditionOutsideRanges names the fields that are outside of their approved
+	// range.
+	ConditionOutsideRanges = "OutsideApprovedRanges"
 	// ConditionIgnoredFields names fields that are accepted and have no effect.
 	ConditionIgnoredFields = "IgnoredFields"
 	// ConditionPoolsAmbiguous names pools that are in no tier because they
@@ -65,6 +71,7 @@ func (p *Plan) conditions() []metav1.Condition {
 	if suspended != "" {
 		add(ConditionMovesSuspended, "NotMovable", suspended)
 	}
+	all = append(all, p.governed()...)
 	all = append(all, p.ready(bare, suspended))
 	for _, c := range p.in.Conditions {
 		all = slices.DeleteFunc(all, func(have metav1.Condition) bool { return have.Type == c.Type })
@@ -75,15 +82,12 @@ func (p *Plan) conditions() []metav1.Condition {
 
 // ready sums the others up: the first thing in the way is the reason.
 func (p *Plan) ready(bare, suspended string) metav1.Condition {
-	r, w := &p.in.Policy.Rules, p.in.World
 	not := func(reason, message string) metav1.Condition {
 		return condition(ConditionReady, false, reason, message)
 	}
-	switch {
-	case p.in.Finalizing:
-		return not("Deleting", "The policy is being deleted; moves that run come to their end.")
-	case !r.Enabled:
-		return not("Disabled", "spec.enabled is false; set it to true to let the policy move volumes.")
+	switch w, s := p.in.World, &p.standing; {
+	case s.notReady != "":
+		return not(s.notReady, s.why)
 	case !w.Metrics.OK:
 		return not("MetricsUnavailable", "Without scores each volume keeps its tier; see the condition MetricsAvailable.")
 	case !w.Mayastor.OK:
@@ -96,6 +100,34 @@ func (p *Plan) ready(bare, suspended string) metav1.Condition {
 		return not("MovesSuspended", "Nothing may move now; see the condition MovesSuspended.")
 	}
 	return condition(ConditionReady, true, "Active", "Volumes are moved as the plan says.")
+}
+
+// governed says whether the newest governance configuration is in force, and
+// what of it speaks of this policy.
+func (p *Plan) governed() []metav1.Condition {
+	g := p.in.Governed
+	if g == nil {
+		return nil
+	}
+	c := condition(ConditionGovernanceAccepted, true, "Accepted", "The governance configuration is in force.")
+	switch {
+	case !g.Known:
+		c = source(ConditionGovernanceAccepted, g.Source, "", "The governance configuration cannot be read.")
+		c.Status = metav1.ConditionFalse
+		c.Message += " No good one was read before, so nothing new starts until it is corrected."
+	case !g.Source.OK:
+		c = source(ConditionGovernanceAccepted, g.Source, "", "The governance configuration cannot be read.")
+		c.Message += " The last good one stays in force until it is corrected."
+	}
+	if free := g.Excepted(p.in.Policy.Name); len(free) > 0 {
+		c.Message += " This policy has exceptions from approved ranges: " + list(free) + "."
+	}
+	all := []metav1.Condition{c}
+	if len(p.standing.outside) > 0 {
+		all = append(all, condition(ConditionOutsideRanges, true, "NotApproved",
+			"Outside of what is approved: "+list(p.standing.outside)+". Correct the spec, or have an exception entered in ConfigMap "+GovernanceName+"."))
+	}
+	return all
 }
 
 // bareTiers names the tiers without a pool; empty while Mayastor does not say.

@@ -25,6 +25,9 @@ type Input struct {
 	Limits Limits
 	// Finalizing is true once the policy is being deleted: nothing new starts.
 	Finalizing bool
+	// Governed is what the cluster's operators hold the policy to; nil where no
+	// governance is configured: then the policy acts at once and as it says.
+	Governed *Governed
 	// Broken are the names of the policies that exist but do not compile. They
 	// win no volume, and still own the recovery of what they started.
 	Broken []string

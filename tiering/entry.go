@@ -101,7 +101,7 @@ func (p *Plan) draft(d *Decision) (draft, bool) {
 	case WouldMove:
 		e.order, e.Action = 2, actionWouldMove
 	case Hold:
-		if !d.matters() {
+		if !d.matters(p.standing.verdict.Pass) {
 			return draft{}, false
 		}
 		e.order, e.Action, e.Gate = 3, actionHold, d.Held.Gate.String()
@@ -134,13 +134,16 @@ func (p *Plan) reason(d *Decision) string {
 
 // matters reports whether a hold belongs into the plan: there is a wish, and
 // what holds it is about the volume. What holds the whole policy is its mode,
-// and who wins volumes from it is a condition.
-func (d *Decision) matters() bool {
+// and who wins volumes from it is a condition. free is true while the gate mode
+// lets some moves through.
+func (d *Decision) matters(free bool) bool {
 	if !wishes(d.From, d.Mixed, d.To) {
 		return false
 	}
 	switch d.Held.Gate {
-	case NoGate, GateAccepted, GateEnabled, GateMode, GateWins, GateCoverage, GateBand, GateNotLive:
+	case GateMode:
+		return free
+	case NoGate, GateAccepted, GateEnabled, GateWins, GateCoverage, GateBand, GateNotLive:
 		return false
 	case GatePublished, GateHealthy, GateContent, GateSnapshots, GateCalm, GateSettled, GateClean,
 		GateBackOff, GateCooldown, GateRoute, GateCapacity, GateFits, GateCaps:

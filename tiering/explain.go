@@ -53,7 +53,7 @@ func (v Verdict) found(figures bool) (what, next string) {
 	case GateEnabled:
 		return have, "Set spec.enabled to true to let the policy move volumes"
 	case GateMode:
-		return have + ", and nothing new starts", "Moves that run come to their end"
+		return have + v.needs(), ""
 	case GateWins:
 		return v.won(have)
 	case GateCoverage:

@@ -16,19 +16,23 @@ func enabled(t *turn) Verdict {
 	return passes(words("the policy is enabled"), words("spec.enabled: true"))
 }
 
-// mode: the policy may start something. Dry run passes, of the policy as well
-// as of the service: it decides in the same way and only does not act.
+// mode: the policy may start something, and moves in the direction of this one.
+// Dry run passes, of the policy as well as of the service: it decides in the
+// same way and only does not act.
 func mode(t *turn) Verdict {
-	want := words("a policy that is not being deleted")
-	switch {
-	case t.plan.in.Finalizing:
-		return holds(words("the policy is being deleted"), want)
-	case t.plan.in.Limits.DryRun:
-		return passes(words("moves are only shown: the service runs dry"), want)
-	case t.rules().DryRun:
-		return passes(words("moves are only shown: spec.dryRun is true"), want)
+	if v := t.plan.standing.verdict; !v.Pass {
+		return v
 	}
-	return passes(words("moves start"), want)
+	if !t.wishes() {
+		return t.plan.standing.verdict
+	}
+	switch r := t.rules(); {
+	case r.PausePromotions && !demotes(t.from, t.to):
+		return holds(words("moves to a faster tier are paused"), words("spec.pausePromotions: false"))
+	case r.PauseDemotions && demotes(t.from, t.to):
+		return holds(words("moves to a slower tier are paused"), words("spec.pauseDemotions: false"))
+	}
+	return t.plan.standing.verdict
 }
 
 // wins: the policy selects the volume, and none that ranks higher does.

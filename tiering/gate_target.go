@@ -117,14 +117,3 @@ func fits(t *turn) Verdict {
 	expected := time.Duration(min(seconds*float64(time.Second), float64(longest)))
 	return answer(seconds <= t.rules().MigrationTimeout.Seconds(), span(expected), want)
 }
-
-// caps: there is room for one more move, in the policy and in the cluster,
-// counting the Jobs of all policies and the moves planned before.
-func caps(t *turn) Verdict {
-	l := t.ledger
-	ours, all := t.rules().MaxConcurrentMigrations, t.plan.in.Limits.MaxConcurrentMigrations
-	if l.policy >= ours {
-		return holds(items(int64(l.policy), "moves of this policy"), setting("spec.maxConcurrentMigrations", ours))
-	}
-	return answer(l.cluster < all, items(int64(l.cluster), "moves in the cluster"), setting("--max-concurrent-migrations", all))
-}

@@ -101,6 +101,18 @@ func (g Governance) Keeping(last Governance) Governance {
 	return kept
 }
 
+// Governed is the governance that is in force, and how it came about. It is
+// shared between policies and never changed after it was made.
+type Governed struct {
+	Governance
+	// Known is false while no configuration without faults was ever read. Then
+	// nothing new starts, and of Governance only Stop and Freeze say anything.
+	Known bool
+	// Source is OK while the newest configuration is the one in force; else its
+	// message is a sentence that says what is wrong with it.
+	Source Source
+}
+
 // excepted returns the reason for which a policy is free from the range of a
 // field.
 func (g *Governance) excepted(field, policy string) (reason string, ok bool) {

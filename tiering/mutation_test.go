@@ -29,6 +29,8 @@ func mutations() map[string]mutation {
 	return map[string]mutation{
 		"Enabled":           set(func(s *StoragePolicySpec) { s.Enabled = new(false) }),
 		"DryRun":            set(func(s *StoragePolicySpec) { s.DryRun = new(true) }),
+		"PausePromotions":   set(func(s *StoragePolicySpec) { s.PausePromotions = new(true) }),
+		"PauseDemotions":    {change: func(s *StoragePolicySpec) { s.PauseDemotions = new(true) }, volume: vol(on("hot-1"), score(1))},
 		"StorageClassName":  set(func(s *StoragePolicySpec) { s.StorageClassName = new("other") }),
 		"VolumeSelector":    {change: func(s *StoragePolicySpec) { s.VolumeSelector = selector("app", "web") }, volume: inApp},
 		"ClaimNamespaces":   set(func(s *StoragePolicySpec) { s.ClaimNamespaces = []string{"bank"} }),

@@ -28,8 +28,9 @@ type Plan struct {
 	edges        [Cold + 1]string
 	// base is the ledger before any move was chosen; moves are the decisions
 	// that were chosen, in order.
-	base  *ledger
-	moves []int
+	base     *ledger
+	moves    []int
+	standing standing
 	// active counts the live Jobs of the policy.
 	active int
 }
@@ -90,7 +91,7 @@ func Decide(in Input) *Plan {
 			d.Held, d.Route = held, Route{}
 			continue
 		}
-		p.debit(running, d.Volume, d.Route.Landing)
+		p.debit(running, d.Volume, d.To, d.Route.Landing)
 		p.moves = append(p.moves, w.at)
 		d.TargetPools = p.Tiers.Pools(d.To)
 		d.Act = WouldMove
@@ -119,6 +120,7 @@ func newPlan(in Input) *Plan {
 		p.settledPools[t] = p.settleTier(t)
 		p.edges[t] = p.in.Policy.Rules.edges(t)
 	}
+	p.standing = p.stand()
 	p.base = p.inFlight()
 	p.active = p.base.policy
 	return p
@@ -140,7 +142,7 @@ func (p *Plan) Places() (taken, all int) {
 }
 
 // dryRun reports whether moves are only shown.
-func (p *Plan) dryRun() bool { return p.in.Policy.Rules.DryRun || p.in.Limits.DryRun }
+func (p *Plan) dryRun() bool { return p.standing.dry != "" }
 
 // concern is a volume that the policy has something to say about.
 type concern struct {
@@ -239,13 +241,14 @@ func (p *Plan) verdict(g Gate, t *turn) Verdict {
 func next(v *Volume) int64 { return max(v.LastN, v.Attempt.N) + 1 }
 
 // debit enters a chosen move.
-func (p *Plan) debit(l *ledger, v *Volume, landing []string) {
+func (p *Plan) debit(l *ledger, v *Volume, to Tier, landing []string) {
 	l.policy++
 	l.cluster++
 	space := need(v)
 	for _, name := range landing {
 		l.reserve(p.pools[name], space)
 	}
+	l.load.add(p.caps(), v, p.Tiers.Pools(to))
 }
 
 // class orders moves: a volume left mixed is finished first, then the busy ones
@@ -262,11 +265,15 @@ func (d *Decision) class() class {
 	switch {
 	case d.Mixed:
 		return finish
-	case d.To == Cold || d.From != NoTier && d.To > d.From:
+	case demotes(d.From, d.To):
 		return demote
 	}
 	return promote
 }
+
+// demotes reports whether a move leads to a slower tier; from where replicas
+// are on no tier or on several, only the slowest does.
+func demotes(from, to Tier) bool { return to == Cold || from != NoTier && to > from }
 
 // wish is a volume's place in the order of moves.
 type wish struct {
@@ -319,7 +326,7 @@ func (p *Plan) Verdicts(i int) []Verdict {
 	for _, m := range p.moves {
 		if inOrder(p.wish(m), p.wish(i)) < 0 {
 			before := &p.Decisions[m]
-			p.debit(t.ledger, before.Volume, before.Route.Landing)
+			p.debit(t.ledger, before.Volume, before.To, before.Route.Landing)
 		}
 	}
 	all := make([]Verdict, len(p.gates))

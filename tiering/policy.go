@@ -31,6 +31,7 @@ const (
 // +kubebuilder:printcolumn:name="Moving",type=integer,JSONPath=`.status.activeMigrations`
 // +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failedMigrations`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.modeReason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, because each Job carries it as a label; choose a shorter name"
 type StoragePolicy struct {
@@ -57,6 +58,14 @@ type StoragePolicySpec struct {
 	// DryRun true decides, reports and logs as usual and starts nothing; running moves finish.
 	// +kubebuilder:default=false
 	DryRun *bool `json:"dryRun,omitempty"`
+
+	// PausePromotions true holds moves to a faster tier; others start as before, and running moves finish.
+	// +kubebuilder:default=false
+	PausePromotions *bool `json:"pausePromotions,omitempty"`
+
+	// PauseDemotions true holds moves to a slower tier; others start as before, and running moves finish.
+	// +kubebuilder:default=false
+	PauseDemotions *bool `json:"pauseDemotions,omitempty"`
 
 	// StorageClassName selects PersistentVolumes of this class whose driver is io.openebs.csi-mayastor.
 	// +kubebuilder:default=mayastor
@@ -197,7 +206,7 @@ type StoragePolicyStatus struct {
 	// +kubebuilder:validation:Enum=Pending;Active;DryRun;Disabled;Error
 	Phase Phase `json:"phase,omitempty"`
 
-	// Mode is what the policy may do now.
+	// Mode is what the policy may do now: Active, DryRun, Frozen, Stopped (emergency), Rejected (outside an approved range), Disabled, Waiting, Blind (no scores), Deleting or Error.
 	Mode string `json:"mode,omitempty"`
 
 	// ModeReason says why the mode is what it is.

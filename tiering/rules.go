@@ -13,6 +13,8 @@ import (
 type Rules struct {
 	Enabled bool
 	DryRun  bool
+	// PausePromotions and PauseDemotions hold moves of one direction.
+	PausePromotions, PauseDemotions bool
 
 	StorageClass string
 	// Volumes selects by the joined labels; never nil after Compile.

@@ -21,7 +21,7 @@ func (p *Plan) Status(prev StoragePolicyStatus) StoragePolicyStatus {
 	s := carried(prev)
 	s.ObservedGeneration = p.in.Policy.Generation
 	s.Phase = p.phase(prev.Phase)
-	s.Mode, s.ModeReason = p.mode()
+	s.Mode, s.ModeReason = p.standing.mode, p.standing.why
 	p.count(&s)
 	s.Conditions = settle(prev.Conditions, p.conditions(), p.in.Policy.Generation, p.in.Now)
 	s.Plan = p.entries(prev.Plan)
@@ -34,7 +34,7 @@ func ErrorStatus(prev StoragePolicyStatus, now time.Time, generation int64, faul
 	s := carried(prev)
 	s.ObservedGeneration = generation
 	s.Phase = PhaseError
-	s.Mode, s.ModeReason = "Error", "The policy has faults; it starts no move until they are corrected."
+	s.Mode, s.ModeReason = modeError, "The policy has faults; it starts no move until they are corrected."
 	s.Conditions = settle(prev.Conditions, faulty(prev.Conditions, faults), generation, now)
 	s.Plan = slices.Clone(prev.Plan)
 	return stamp(s, prev, now)
@@ -57,36 +57,14 @@ func (p *Plan) phase(prev Phase) Phase {
 	switch {
 	case !r.Enabled:
 		return PhaseDisabled
+	case p.standing.mode == modeRejected:
+		return PhaseError
 	case p.dryRun():
 		return PhaseDryRun
 	case prev != PhaseActive && !(w.Metrics.OK && w.Mayastor.OK):
 		return PhasePending
 	}
 	return PhaseActive
-}
-
-// mode says what the policy may do now, and why.
-func (p *Plan) mode() (mode, reason string) {
-	r, w := &p.in.Policy.Rules, p.in.World
-	switch {
-	case p.in.Finalizing:
-		return "Deleting", "The policy is being deleted; moves that run come to their end."
-	case !r.Enabled:
-		return "Disabled", "spec.enabled is false; moves that run bring their volume to a safe end."
-	case !w.Metrics.OK:
-		return "Blind", "There are no scores; each volume keeps its tier."
-	case !w.Mayastor.OK:
-		return "Waiting", "Mayastor cannot be read; nothing new starts."
-	case p.in.Limits.DryRun:
-		return "DryRun", "The service runs with dry run; moves are shown and not started."
-	case r.DryRun:
-		return "DryRun", "spec.dryRun is true; moves are shown and not started."
-	case w.Movable != "":
-		return "Waiting", "This version of Mayastor lets no move be steered; nothing new starts."
-	case w.Unsettled != "":
-		return "Waiting", "The cluster is not at rest; nothing new starts."
-	}
-	return "Active", "Moves start as the plan says."
 }
 
 // count fills the counts. What Mayastor does not say now is what it said last.
