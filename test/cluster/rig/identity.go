@@ -113,7 +113,7 @@ func (r *Rig) granted(ctx context.Context, to rbacv1.Subject, namespace string, 
 	defer cancel()
 	user := to.Name
 	if to.Kind == rbacv1.ServiceAccountKind {
-		user = "system:serviceaccount:" + to.Namespace + ":" + to.Name
+		user = Username(to.Namespace, to.Name)
 	}
 	for _, rule := range rules {
 		var name string

@@ -120,23 +120,27 @@ func (r *Rig) StartAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	audit, err := r.audit()
+	if err != nil {
+		return err
+	}
 	file := func(name string) string { return filepath.Join(r.Dir, name) }
 	r.API, err = Command{
 		Name: "kube-apiserver", Path: r.bins.APIServer, Log: r.LogFile("kube-apiserver"), Env: os.Environ(),
-		Args: []string{
-			"--etcd-servers=" + r.etcdURL,
-			"--bind-address=" + host, "--secure-port=" + port, "--advertise-address=" + host,
+		Args: append(audit,
+			"--etcd-servers="+r.etcdURL,
+			"--bind-address="+host, "--secure-port="+port, "--advertise-address="+host,
 			"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24",
-			"--tls-cert-file=" + file("server.crt"), "--tls-private-key-file=" + file("server.key"),
-			"--client-ca-file=" + file("ca.crt"),
+			"--tls-cert-file="+file("server.crt"), "--tls-private-key-file="+file("server.key"),
+			"--client-ca-file="+file("ca.crt"),
 			"--service-account-issuer=https://kubernetes.default.svc",
-			"--service-account-key-file=" + file("tokens.pub"),
-			"--service-account-signing-key-file=" + file("tokens.key"),
+			"--service-account-key-file="+file("tokens.pub"),
+			"--service-account-signing-key-file="+file("tokens.key"),
 			// Nodes may do what the real ones may, and see to no pod but their own.
 			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 			"--allow-privileged=true",
 			"--profiling=false",
-		},
+		),
 	}.Start()
 	if err != nil {
 		return err
