@@ -68,6 +68,8 @@ func spec() *rapid.Generator[map[string]any] {
 	fields := map[string]*rapid.Generator[any]{
 		"enabled":                 whole(true, false),
 		"dryRun":                  whole(true, false),
+		"pausePromotions":         whole(true, false),
+		"pauseDemotions":          whole(true, false),
 		"storageClassName":        either(whole("mayastor", "fast", strings.Repeat("a", 253)), whole("", strings.Repeat("a", 254))),
 		"volumeSelector":          selector(),
 		"hotPoolSelector":         selector(),

@@ -27,6 +27,8 @@ func TestABadPolicyIsRefusedWithASentence(t *testing.T) {
 	}{
 		{"enabled is no word", `enabled: "yes"`, []string{`spec.enabled: must be of type boolean: "string"`}},
 		{"dryRun is no number", `dryRun: 1`, []string{`spec.dryRun: must be of type boolean: "integer"`}},
+		{"pausePromotions is true or false", `pausePromotions: 1`, []string{`spec.pausePromotions: must be of type boolean: "integer"`}},
+		{"pauseDemotions is true or false", `pauseDemotions: all`, []string{`spec.pauseDemotions: must be of type boolean: "string"`}},
 		{"storageClassName is not empty", `storageClassName: ""`, []string{`spec.storageClassName: should be at least 1 chars long`}},
 		{"storageClassName is a name", `storageClassName: ` + strings.Repeat("a", 254), []string{`spec.storageClassName: may not be more than 253 bytes`}},
 
