@@ -15,6 +15,9 @@ import (
 type Config struct {
 	// Sources say what Prometheus and Mayastor know.
 	Sources Sources
+	// Cluster shows the volumes and all else that is related. Nil means that
+	// Metacontroller sends that with each request, because customize asks for it.
+	Cluster Cluster
 	// Ready reports whether each source was tried once, be it in vain, and if
 	// not, what is waited for. Until then every sync is answered with 503, as
 	// the first answer of a new process must not be made of nothing. Nil means
@@ -43,6 +46,7 @@ type Config struct {
 	// DiskPools is the group and version, as in openebs.io/v1beta3, in which
 	// the cluster serves DiskPools; their labels are then added to the pools'.
 	// "" leaves them out. A version that is not served stops every sync (MC 4.1).
+	// With a Cluster it is of no effect, as is ClaimLabels.
 	DiskPools string
 
 	// Log gets one line for each change of a decision; nil is silent.

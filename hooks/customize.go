@@ -19,7 +19,14 @@ type rule struct {
 // rules are the customize answer. It is the same for every policy, as it is
 // cached by generation and cannot follow anything else (MC 4.2). PersistentVolumes
 // cannot be narrowed: they have no labels of their driver and no field selectors.
+// A service that reads Kubernetes itself asks for nothing. That is no other
+// version of the rules: what is sent for 20 minutes after the switch, because an
+// older answer asked for it, is not looked at; and what is missing for 20 minutes
+// after the switch back is refused until it is there (see [decoder.related]).
 func (h *Hooks) rules() []rule {
+	if h.config.Cluster != nil {
+		return []rule{}
+	}
 	rules := []rule{
 		{APIVersion: "v1", Resource: "persistentvolumes"},
 		{APIVersion: tiering.APIVersion, Resource: "storagepolicies"},

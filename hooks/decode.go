@@ -17,9 +17,14 @@ const (
 	policiesKey = tiering.Kind + "." + tiering.APIVersion
 )
 
-// decoder reads requests. It is used for one request.
+// decoder reads requests, and objects as the API server sends them. It is used
+// for one stream.
 type decoder struct {
 	*scanner
+	// unrelated is true if what is related comes from elsewhere: the request's
+	// own part is not looked at, be it empty, absent, or what an older customize
+	// answer asked for.
+	unrelated bool
 	// diskPools is the outer key of DiskPools in related, "" if none were asked for.
 	diskPools string
 	// claims tells whether claims were asked for.
@@ -27,6 +32,9 @@ type decoder struct {
 	// texts holds short texts seen before, so that ten thousand volumes share
 	// one copy of their class, labels and namespaces.
 	texts map[string]string
+	// versions tells whether version is to be that of the last object read.
+	versions bool
+	version  string
 }
 
 // The bounds of decoder.texts.
@@ -66,6 +74,9 @@ func (d *decoder) request() (*request, error) {
 		case 1:
 			r.Children, err = d.children()
 		case 2:
+			if d.unrelated {
+				return d.skip()
+			}
 			r.Related, err = d.related()
 		case 3:
 			r.Finalizing, err = d.boolean()
@@ -78,13 +89,11 @@ func (d *decoder) request() (*request, error) {
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
+	given[2] = given[2] || d.unrelated
 	if i := slices.Index(given[:], false); i >= 0 {
 		return nil, lacks(names[i])
 	}
-	if err := r.sort(); err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return &r, r.sort()
 }
 
 func lacks(name string) error {
@@ -93,7 +102,7 @@ func lacks(name string) error {
 
 // children reads the Jobs. A kind it does not know would be deleted by an
 // answer that does not name it, so such a request has no answer.
-func (d *decoder) children() (jobs []job, err error) {
+func (d *decoder) children() (jobs []*job, err error) {
 	given := false
 	err = d.object(func(kind []byte) error {
 		if string(kind) != jobsKey {
@@ -115,9 +124,11 @@ func (d *decoder) children() (jobs []job, err error) {
 }
 
 // related reads what the customize answer asked for. A key that is missing
-// means that Metacontroller works with an older answer (MC 2.2, 4.2): an
-// empty list taken for the truth would say that there are no volumes.
-func (d *decoder) related() (r related, err error) {
+// means that Metacontroller works with an older answer (MC 2.2, 4.2), such as the
+// empty one of a service that read Kubernetes itself: an empty list taken for the
+// truth would say that there are no volumes.
+func (d *decoder) related() (*View, error) {
+	r := new(View)
 	names := []string{volumesKey, policiesKey, jobsKey}
 	if d.claims {
 		names = append(names, claimsKey)
@@ -126,7 +137,7 @@ func (d *decoder) related() (r related, err error) {
 		names = append(names, d.diskPools)
 	}
 	var given uint8
-	err = d.members(names, func(i int) error {
+	err := d.members(names, func(i int) error {
 		given |= 1 << i
 		switch names[i] {
 		case volumesKey:
@@ -142,42 +153,36 @@ func (d *decoder) related() (r related, err error) {
 	})
 	for i, name := range names {
 		if err == nil && given&(1<<i) == 0 {
-			err = faultf(http.StatusServiceUnavailable, "the request's related objects have no key %s: Metacontroller still uses an older customize answer, which it forgets after 20 minutes; nothing was done: wait, or touch the policy's spec", clip(name))
+			err = faultf(http.StatusServiceUnavailable, "the request's related objects have no key %s: Metacontroller still uses an older customize answer, which it forgets after 20 minutes; nothing was done, Jobs stay: wait, restart Metacontroller, or change the policy's spec", clip(name))
 		}
 	}
 	return r, err
 }
 
-// sort puts every list in the order of names, drops volumes of other drivers,
-// and refuses an object given twice.
+// sort puts every list of the request in the order of names, drops volumes of
+// other drivers, and refuses an object given twice.
 func (r *request) sort() error {
-	r.Related.Volumes = slices.DeleteFunc(r.Related.Volumes, func(v volume) bool { return v.Handle == "" })
+	if r.Related == nil {
+		return sortByKey(r.Children)
+	}
+	r.Related.Volumes = slices.DeleteFunc(r.Related.Volumes, func(v *volume) bool { return v.Handle == "" })
 	return cmp.Or(
-		sortBy(r.Children, jobName),
-		sortBy(r.Related.Jobs, jobName),
-		sortBy(r.Related.Volumes, func(v *volume) (string, string) { return "", v.Name }),
-		sortBy(r.Related.Claims, func(c *claim) (string, string) { return c.Namespace, c.Name }),
-		sortBy(r.Related.Policies, func(p *parent) (string, string) { return "", p.Name }),
-		sortBy(r.Related.DiskPools, func(p *diskPool) (string, string) { return p.Namespace, p.Name }),
+		sortByKey(r.Children),
+		sortByKey(r.Related.Jobs),
+		sortByKey(r.Related.Volumes),
+		sortByKey(r.Related.Claims),
+		sortByKey(r.Related.Policies),
+		sortByKey(r.Related.DiskPools),
 	)
 }
 
-func jobName(j *job) (namespace, name string) { return j.Namespace, j.Name }
-
-// sortBy sorts by namespace, then name.
-func sortBy[T any](list []T, name func(*T) (namespace, name string)) error {
-	compare := func(a, b T) int {
-		aSpace, aName := name(&a)
-		bSpace, bName := name(&b)
-		return cmp.Or(cmp.Compare(aSpace, bSpace), cmp.Compare(aName, bName))
-	}
-	if !slices.IsSortedFunc(list, compare) {
-		slices.SortFunc(list, compare)
+func sortByKey[T Object](list []T) error {
+	if !slices.IsSortedFunc(list, byKey) {
+		slices.SortFunc(list, byKey)
 	}
 	for i := range list[min(1, len(list)):] {
-		if compare(list[i], list[i+1]) == 0 {
-			_, twice := name(&list[i])
-			return badRequest("the request has %s twice in one list, and it cannot be known which is meant; nothing was done: look at what sends it", clip(twice))
+		if byKey(list[i], list[i+1]) == 0 {
+			return badRequest("the request has %s twice in one list, and it cannot be known which is meant; nothing was done: look at what sends it", clip(list[i].key().name))
 		}
 	}
 	return nil

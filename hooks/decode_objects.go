@@ -11,11 +11,11 @@ import (
 const csiDriver = "io.openebs.csi-mayastor"
 
 // each reads the values of an object into list.
-func each[T any](d *decoder, list *[]T, read func() (T, error)) error {
+func each[T any](d *decoder, list *[]*T, read func() (T, error)) error {
 	return d.object(func([]byte) error {
 		value, err := read()
 		if err == nil {
-			*list = append(*list, value)
+			*list = append(*list, &value)
 		}
 		return err
 	})
@@ -30,7 +30,7 @@ func (d *decoder) policy(status bool) (p parent, err error) {
 	err = d.members(names, func(i int) (err error) {
 		switch i {
 		case 0:
-			return d.members([]string{"name", "uid", "creationTimestamp", "deletionTimestamp", "generation"}, func(i int) (err error) {
+			return d.metadata([]string{"name", "uid", "creationTimestamp", "deletionTimestamp", "generation"}, func(i int) (err error) {
 				switch i {
 				case 0:
 					p.Name, err = d.text()
@@ -59,7 +59,7 @@ func (d *decoder) volume() (v volume, err error) {
 	driverIs := ""
 	err = d.members([]string{"metadata", "spec"}, func(i int) error {
 		if i == 0 {
-			return d.members([]string{"name", "uid", "deletionTimestamp", "labels", "annotations"}, func(i int) (err error) {
+			return d.metadata([]string{"name", "uid", "deletionTimestamp", "labels", "annotations"}, func(i int) (err error) {
 				switch i {
 				case 0:
 					v.Name, err = d.text()
@@ -102,7 +102,7 @@ func (d *decoder) memory() (memory, error) {
 
 func (d *decoder) claim() (c claim, err error) {
 	err = d.members([]string{"metadata"}, func(int) error {
-		return d.members([]string{"namespace", "name", "uid", "labels"}, func(i int) (err error) {
+		return d.metadata([]string{"namespace", "name", "uid", "labels"}, func(i int) (err error) {
 			switch i {
 			case 0:
 				c.Namespace, err = d.text()
@@ -124,7 +124,7 @@ func (d *decoder) job() (j job, err error) {
 		if i == 1 {
 			return d.jobStatus(&j)
 		}
-		return d.members([]string{"namespace", "name", "uid", "creationTimestamp", "deletionTimestamp", "labels", "annotations"}, func(i int) (err error) {
+		return d.metadata([]string{"namespace", "name", "uid", "creationTimestamp", "deletionTimestamp", "labels", "annotations"}, func(i int) (err error) {
 			switch i {
 			case 0:
 				j.Namespace, err = d.text()
@@ -176,7 +176,7 @@ func (d *decoder) jobStatus(j *job) error {
 
 func (d *decoder) diskPool() (p diskPool, err error) {
 	err = d.members([]string{"metadata"}, func(int) error {
-		return d.members([]string{"namespace", "name", "labels"}, func(i int) (err error) {
+		return d.metadata([]string{"namespace", "name", "labels"}, func(i int) (err error) {
 			switch i {
 			case 0:
 				p.Namespace, err = d.text()

@@ -39,7 +39,7 @@ func TestDecode(t *testing.T) {
 	}
 	created := noon.Add(-30 * 24 * time.Hour)
 	spec := json.RawMessage(`{"coldPoolSelector":{"matchLabels":{"tier":"cold"}},"hotPoolSelector":{"matchLabels":{"tier":"hot"}}}`)
-	aJob := job{
+	aJob := &job{
 		Namespace: "couchestor-system", Name: nameJob(uuid(1), 8), UID: "job-1-8", Created: noon.Add(-10 * time.Minute),
 		Labels:      map[string]string{selectorLabel: policyUID, PolicyLabel: "db", VolumeLabel: uuid(1), FromTierLabel: "cold", ToTierLabel: "hot"},
 		Annotations: map[string]string{ScoreAnnotation: "6120.5", GenerationAnnotation: "3"},
@@ -48,10 +48,10 @@ func TestDecode(t *testing.T) {
 	want := &request{
 		Parent:     parent{Name: "db", UID: policyUID, Generation: 3, Created: created, Spec: spec, Status: json.RawMessage(`{"phase":"Active","watchedVolumes":1}`)},
 		Finalizing: true,
-		Children:   []job{aJob},
-		Related: related{
-			Jobs: []job{aJob},
-			Volumes: []volume{{
+		Children:   []*job{aJob},
+		Related: &View{
+			Jobs: []*job{aJob},
+			Volumes: []*volume{{
 				Name: "pvc-" + uuid(1), UID: "f0000000-0000-4000-8000-000000000001", Labels: map[string]string{"team": "a\"ü"},
 				Memory: memory{
 					Attempt:       mayastor.Attempt{N: 7, Move: "m7", Policy: "db", State: mayastor.Moved, At: noon},
@@ -62,11 +62,11 @@ func TestDecode(t *testing.T) {
 				Name: "pvc-" + uuid(2), UID: "f0000000-0000-4000-8000-000000000002", Deleting: true,
 				StorageClass: "mayastor", Handle: uuid(2), Claim: reference{Namespace: "shop", Name: "data-2", UID: uuid(2)},
 			}},
-			Claims: []claim{
+			Claims: []*claim{
 				{Namespace: "shop", Name: "data-1", UID: uuid(1), Labels: map[string]string{"app": "db"}},
 				{Namespace: "shop", Name: "data-2", UID: uuid(2), Labels: map[string]string{"app": "db"}},
 			},
-			Policies: []parent{
+			Policies: []*parent{
 				{Name: "db", UID: policyUID, Generation: 3, Created: created, Spec: spec},
 				{Name: "logs", UID: "uid-2", Generation: 3, Created: created, Spec: spec},
 			},
@@ -286,7 +286,7 @@ func compare(t *testing.T, tree map[string]any, got *request) {
 	if finalizing := tree["finalizing"]; finalizing != got.Finalizing {
 		t.Errorf("got finalizing %v, encoding/json has %v", got.Finalizing, finalizing)
 	}
-	volumes := map[string]volume{}
+	volumes := map[string]*volume{}
 	for _, v := range got.Related.Volumes {
 		volumes[v.Name] = v
 	}
@@ -298,7 +298,7 @@ func compare(t *testing.T, tree map[string]any, got *request) {
 		}
 		count++
 		v := volumes[str(o, "metadata", "name")]
-		want := volume{
+		want := &volume{
 			Name: str(o, "metadata", "name"), UID: str(o, "metadata", "uid"), Deleting: str(o, "metadata", "deletionTimestamp") != "",
 			Labels:       strs(o, "metadata", "labels"),
 			Memory:       readMemory(str(o, "metadata", "annotations", mayastor.AttemptAnnotation), str(o, "metadata", "annotations", mayastor.LastMigrationAnnotation)),
@@ -312,7 +312,7 @@ func compare(t *testing.T, tree map[string]any, got *request) {
 	if count != len(got.Related.Volumes) {
 		t.Errorf("got %d volumes, encoding/json has %d", len(got.Related.Volumes), count)
 	}
-	jobs := map[string]job{}
+	jobs := map[string]*job{}
 	for _, j := range got.Children {
 		jobs[j.Namespace+"/"+j.Name] = j
 	}

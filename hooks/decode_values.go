@@ -9,6 +9,23 @@ import (
 	"github.com/billyronks/couchestor/tiering"
 )
 
+// metadata consumes an object's metadata like members, and notes its
+// resourceVersion where that is asked for.
+func (d *decoder) metadata(names []string, member func(i int) error) error {
+	if !d.versions {
+		return d.members(names, member)
+	}
+	n := len(names)
+	return d.members(append(names[:n:n], "resourceVersion"), func(i int) error {
+		if i < n {
+			return member(i)
+		}
+		b, err := d.bytes()
+		d.version = string(b)
+		return err
+	})
+}
+
 // named refuses an object without a name.
 func named(kind, name string) error {
 	if name != "" {

@@ -197,7 +197,7 @@ func draining(p *mayastor.Pool) bool {
 // world is the world of one request: the shared facts, and the labels of its
 // DiskPool objects added to those of the pools they name (MS 6.1). Where the
 // two contradict each other, the pool is in no tier.
-func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []diskPool) *tiering.World {
+func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []*diskPool) *tiering.World {
 	w := &tiering.World{
 		Metrics: metrics, Mayastor: mayastorSource, ReadAt: f.readAt(),
 		Movable: f.movable, Unsettled: f.unsettled,
@@ -211,9 +211,9 @@ func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []diskPo
 	for i := range w.Pools {
 		byName[w.Pools[i].Name] = &w.Pools[i]
 	}
-	for i := range diskPools {
-		if p := byName[diskPools[i].Name]; p != nil {
-			addLabels(p, diskPools[i].Labels)
+	for _, d := range diskPools {
+		if p := byName[d.Name]; p != nil {
+			addLabels(p, d.Labels)
 		}
 	}
 	return w

@@ -16,18 +16,16 @@ import (
 // it still counts among what moves.
 func join(q *request, rs *runs, f *facts, scores tiering.Scores, history *history) []tiering.Volume {
 	claims := make(map[reference]*claim, len(q.Related.Claims))
-	for i := range q.Related.Claims {
-		c := &q.Related.Claims[i]
+	for _, c := range q.Related.Claims {
 		claims[reference{Namespace: c.Namespace, Name: c.Name}] = c
 	}
 	handles := make(map[string]int, len(q.Related.Volumes))
-	for i := range q.Related.Volumes {
-		handles[q.Related.Volumes[i].Handle]++
+	for _, pv := range q.Related.Volumes {
+		handles[pv.Handle]++
 	}
 	volumes := make([]tiering.Volume, 0, len(q.Related.Volumes))
 	known := make(map[string]bool, len(rs.byVolume))
-	for i := range q.Related.Volumes {
-		pv := &q.Related.Volumes[i]
+	for _, pv := range q.Related.Volumes {
 		var v tiering.Volume
 		if fact := f.volume(pv.Handle); fact != nil {
 			v = *fact

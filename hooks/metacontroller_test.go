@@ -1,11 +1,14 @@
 package hooks
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,8 +95,16 @@ func newCluster(t *testing.T, seed uint64) *cluster {
 
 // RoundTrip answers without a network, which testing/synctest could not see.
 func (c *cluster) RoundTrip(q *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	q.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
 	c.hooks.Routes().ServeHTTP(w, q)
+	if hook := path.Base(q.URL.Path); hook != "customize" {
+		c.twin.agrees(c.t, c.hooks, hook, body, w)
+	}
 	return w.Result(), nil
 }
 

@@ -24,8 +24,7 @@ func unrecorded(q *request, rs *runs, h *history) (entries []tiering.HistoryEntr
 	for _, r := range rs.children {
 		volumes[r.volume] = nil
 	}
-	for i := range q.Related.Volumes {
-		v := &q.Related.Volumes[i]
+	for _, v := range q.Related.Volumes {
 		if _, ok := volumes[v.Handle]; ok {
 			volumes[v.Handle] = v
 		}

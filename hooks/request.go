@@ -11,18 +11,9 @@ type request struct {
 	Parent     parent
 	Finalizing bool
 	// Children are the Jobs this policy owns, as Metacontroller sees them.
-	Children []job
-	Related  related
-}
-
-// related are the objects the customize answer asked for. Each list may be
-// older than the world and than the others.
-type related struct {
-	Volumes   []volume
-	Claims    []claim
-	Policies  []parent
-	Jobs      []job
-	DiskPools []diskPool
+	Children []*job
+	// Related is never nil. It comes with the request, or from [Config.Cluster].
+	Related *View
 }
 
 // parent is a StoragePolicy. Its spec and status are kept as text, because a

@@ -152,14 +152,14 @@ type runs struct {
 func readRuns(q *request) *runs {
 	rs := &runs{byVolume: make(map[string][]*run)}
 	seen := make(map[string]*run, len(q.Children))
-	for i := range q.Children {
-		r := readRun(&q.Children[i], true)
+	for _, j := range q.Children {
+		r := readRun(j, true)
 		r.policy = q.Parent.Name
 		rs.children = append(rs.children, r)
 		seen[r.Namespace+"/"+r.Name] = r
 	}
-	for i := range q.Related.Jobs {
-		other := readRun(&q.Related.Jobs[i], false)
+	for _, j := range q.Related.Jobs {
+		other := readRun(j, false)
 		r := seen[other.Namespace+"/"+other.Name]
 		if r == nil || r.UID != other.UID {
 			rs.add(other)

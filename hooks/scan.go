@@ -32,6 +32,8 @@ type scanner struct {
 	keep      int
 	depth     int
 	exhausted error
+	// cut is true once bytes were asked for that there are not.
+	cut bool
 	// name is that of the member being read.
 	name []byte
 }
@@ -81,6 +83,7 @@ func (s *scanner) fill() error {
 
 // ended says why there are no more bytes.
 func (s *scanner) ended() error {
+	s.cut = true
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](s.exhausted); ok {
 		return oversized(tooLarge.Limit)
 	}

@@ -75,6 +75,7 @@ func (h *Hooks) answer(ctx context.Context, r *http.Request, body io.Reader, ans
 		return nil, oversized(h.config.MaxBody)
 	}
 	d := newDecoder(body)
+	d.unrelated = h.config.Cluster != nil
 	d.claims = h.config.ClaimLabels
 	if h.config.DiskPools != "" {
 		d.diskPools = "DiskPool." + h.config.DiskPools

@@ -19,6 +19,15 @@ type Sources interface {
 	Mayastor(ctx context.Context) Mayastor
 }
 
+// Cluster is Kubernetes as the service's own readers see it.
+type Cluster interface {
+	// View returns the newest view, nil until each kind of object was listed
+	// once; the source says what is missing. After that there always is one. While
+	// the source is not OK it may be of any age: Jobs stay by it, and nothing new
+	// starts. It may be called at once, and waits for nobody.
+	View() (*View, tiering.Source)
+}
+
 // Mayastor is one reading of the control plane.
 type Mayastor struct {
 	// Source is OK while the reading is fresh enough to act on.

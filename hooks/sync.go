@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/billyronks/couchestor/tiering"
@@ -37,6 +38,10 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	kubernetes, err := h.look(q)
+	if err != nil {
+		return nil, err
+	}
 	before, err := readStatus(&q.Parent)
 	if err != nil {
 		return nil, err
@@ -48,7 +53,7 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	next.MigrationHistory = slices.Clone(next.MigrationHistory)
 	added := tiering.Record(&next, entries...)
 
-	c := h.decide(ctx, q, rs, recorded, &before.StoragePolicyStatus, next)
+	c := h.decide(ctx, q, rs, recorded, kubernetes, &before.StoragePolicyStatus, next)
 	now := c.now
 	if err := ctx.Err(); err != nil {
 		return nil, faultf(http.StatusServiceUnavailable, "the caller went away; nothing was done")
@@ -56,6 +61,11 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	a := answer{ResyncAfterSeconds: c.look}
 	if added > 0 {
 		a.ResyncAfterSeconds = soon
+	}
+	if stale(kubernetes) {
+		// A Job or a record that nobody saw may be there: nothing starts, not even a
+		// recovery, and the policy is not let go.
+		c.orders, c.holds = nil, true
 	}
 	orders := slices.DeleteFunc(c.orders, func(o order) bool {
 		wait := o.wait(now, onlyOnVolume)
@@ -95,6 +105,25 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	return append(body, '\n'), nil
 }
 
+// look fills in what is related from the service's own view of Kubernetes, if it
+// has one; the source is nil if it has none. Before the first view there is no
+// answer: an empty world would be a lie.
+func (h *Hooks) look(q *request) (*tiering.Source, error) {
+	if h.config.Cluster == nil {
+		return nil, nil //nolint:nilnil // the request has it all
+	}
+	view, source := h.config.Cluster.View()
+	if view == nil {
+		return nil, faultf(http.StatusServiceUnavailable, "Kubernetes is not read yet: %s; nothing was done, Jobs stay: ask again", clip(strings.TrimRight(source.Message, ".")))
+	}
+	q.Related = view
+	return &source, nil
+}
+
+// stale reports whether the view of Kubernetes is too old to begin anything by.
+// What comes with a request is as fresh as the request.
+func stale(kubernetes *tiering.Source) bool { return kubernetes != nil && !kubernetes.OK }
+
 // uncleanFor is how long a volume has to have been started without a Job before
 // it is recovered: its Job may be there and not be seen yet, since caches of
 // volumes and of Jobs are not of the same age (MC 0.7).
@@ -130,7 +159,7 @@ type conclusion struct {
 
 // decide asks tiering. Of a policy that does not compile only recoveries are
 // wanted, which depend on nothing but the volumes' own memory.
-func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *history, previous *tiering.StoragePolicyStatus, next tiering.StoragePolicyStatus) conclusion {
+func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *history, kubernetes *tiering.Source, previous *tiering.StoragePolicyStatus, next tiering.StoragePolicyStatus) conclusion {
 	policy, faults := h.compile(&q.Parent)
 	in := tiering.Input{
 		Policy: policy, Limits: h.config.Limits,
@@ -155,6 +184,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		in.Now = c.now
 		facts := h.facts.of(reading.Inventory)
 		in.World = facts.world(scores.Source, reading.Source, q.Related.DiskPools)
+		in.World.Kubernetes = kubernetes
 		in.Volumes = join(q, rs, facts, scores, recorded)
 		in.Route = facts.route(&policy.Rules)
 		in.Others, in.Broken = h.others(q)
@@ -184,8 +214,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 // others are the cluster's other policies, and the names of those that do not
 // compile.
 func (h *Hooks) others(q *request) (compiled []tiering.Policy, broken []string) {
-	for i := range q.Related.Policies {
-		p := &q.Related.Policies[i]
+	for _, p := range q.Related.Policies {
 		if p.Name == q.Parent.Name {
 			continue
 		}

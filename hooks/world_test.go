@@ -112,6 +112,7 @@ type rig struct {
 	*scene
 	*sources
 	hooks *Hooks
+	twin  *twin
 	now   time.Time
 	last  reply
 }
@@ -150,6 +151,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	if r.hooks, err = New(c); err != nil {
 		t.Fatal(err)
 	}
+	r.twin = newTwin(t, c)
 	return r
 }
 
@@ -163,6 +165,7 @@ func (r *rig) post(t testing.TB, hook string, body []byte) reply {
 	if hook == "customize" {
 		return reply{code: w.Code, body: w.Body.Bytes(), header: w.Header()}
 	}
+	r.twin.agrees(t, r.hooks, hook, body, w)
 	return read(t, w)
 }
 

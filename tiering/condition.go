@@ -11,7 +11,7 @@ import (
 )
 
 // The types of condition. The first four are always there; the others only
-// while they are true.
+// while there is something to say.
 const (
 	// ConditionReady is true while the policy does what its spec says.
 	ConditionReady = "Ready"
@@ -27,6 +27,9 @@ const (
 	// ConditionOutsideRanges names the fields that are outside of their approved
 	// range.
 	ConditionOutsideRanges = "OutsideApprovedRanges"
+	// ConditionKubernetesAvailable is false while the service, where it reads
+	// volumes and Jobs itself, cannot; else it is not there.
+	ConditionKubernetesAvailable = "KubernetesAvailable"
 	// ConditionIgnoredFields names fields that are accepted and have no effect.
 	ConditionIgnoredFields = "IgnoredFields"
 	// ConditionPoolsAmbiguous names pools that are in no tier because they
@@ -50,6 +53,9 @@ func (p *Plan) conditions() []metav1.Condition {
 		condition(ConditionPolicyAccepted, true, "Accepted", "The policy has no faults."),
 		source(ConditionMetricsAvailable, w.Metrics, "Scores are read from Prometheus.", "Scores cannot be read from Prometheus; each volume keeps its tier."),
 		source(ConditionMayastorAvailable, w.Mayastor, "Volumes, pools and nodes are read from Mayastor.", "Mayastor cannot be read; nothing new starts."),
+	}
+	if w.Kubernetes != nil && !w.Kubernetes.OK {
+		all = append(all, source(ConditionKubernetesAvailable, *w.Kubernetes, "", "Kubernetes cannot be read; nothing new starts."))
 	}
 	add := func(kind, reason, message string) {
 		all = append(all, condition(kind, true, reason, message))
@@ -92,6 +98,8 @@ func (p *Plan) ready(bare, suspended string) metav1.Condition {
 		return not("MetricsUnavailable", "Without scores each volume keeps its tier; see the condition MetricsAvailable.")
 	case !w.Mayastor.OK:
 		return not("MayastorUnavailable", "Without Mayastor nothing new starts; see the condition MayastorAvailable.")
+	case w.Kubernetes != nil && !w.Kubernetes.OK:
+		return not("KubernetesUnavailable", "Without a fresh view of Kubernetes nothing new starts; see the condition KubernetesAvailable.")
 	case bare != "":
 		return not("NoPools", "A tier has no pool; see the condition TiersWithoutPools.")
 	case p.dryRun():

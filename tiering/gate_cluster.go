@@ -9,6 +9,8 @@ func calm(t *turn) Verdict {
 	want := words("a cluster at rest")
 	w := t.plan.in.World
 	switch {
+	case w.Kubernetes != nil && !w.Kubernetes.OK:
+		return holds(words("what is known of volumes and Jobs is too old to act on"), words("a fresh view of Kubernetes"))
 	case w.Unsettled != "":
 		return holds(words(w.Unsettled), want)
 	case w.Movable != "" && !t.plan.dryRun():

@@ -22,6 +22,9 @@ type Source struct {
 type World struct {
 	Metrics  Source
 	Mayastor Source
+	// Kubernetes is nil if the volumes came with the request, and so are as fresh
+	// as that.
+	Kubernetes *Source
 	// ReadAt is when the reading of Mayastor began, by the reader's clock; zero
 	// if not known.
 	ReadAt time.Time
