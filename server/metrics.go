@@ -114,6 +114,7 @@ type sourceCollector struct {
 	states func() map[string]world.State
 	up     *prometheus.Desc
 	age    *prometheus.Desc
+	fault  *prometheus.Desc
 }
 
 func newSourceCollector(states func() map[string]world.State) *sourceCollector {
@@ -121,25 +122,27 @@ func newSourceCollector(states func() map[string]world.State) *sourceCollector {
 		states: states,
 		up:     desc("couchestor_source_up"),
 		age:    desc("couchestor_source_snapshot_age_seconds"),
+		fault:  desc("couchestor_source_error"),
 	}
 }
 
 func (c *sourceCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.up
 	ch <- c.age
+	ch <- c.fault
 }
 
 func (c *sourceCollector) Collect(ch chan<- prometheus.Metric) {
 	for source, st := range c.states() {
-		up, age := 0.0, math.Inf(1)
-		if st.Up {
-			up = 1
-		}
+		up, age := count(st.Up), math.Inf(1)
 		if !st.Read.IsZero() {
 			age = time.Since(st.Read).Seconds()
 		}
 		ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, source)
 		ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age, source)
+		for _, reason := range world.Reasons() {
+			ch <- prometheus.MustNewConstMetric(c.fault, prometheus.GaugeValue, count(reason == st.Reason), reason, source)
+		}
 	}
 }
 

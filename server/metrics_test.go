@@ -2,6 +2,7 @@ package server
 
 import (
 	"flag"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/billyronks/couchestor/server/world"
 	"github.com/billyronks/couchestor/tiering"
@@ -26,7 +28,7 @@ func busy() *metrics {
 	m.registry.MustRegister(newSourceCollector(func() map[string]world.State {
 		return map[string]world.State{
 			world.SourcePrometheus: {Tried: true, Up: true, Read: read},
-			world.SourceMayastor:   {Tried: true},
+			world.SourceMayastor:   {Tried: true, Reason: world.Unreachable},
 		}
 	}))
 	o := observer{m, slog.New(slog.DiscardHandler)}
@@ -35,22 +37,92 @@ func busy() *metrics {
 	m.observer().Query(world.SourcePrometheus, 80*time.Millisecond, nil)
 	m.observer().Reading(world.SourcePrometheus, "")
 	m.observer().Reading(world.SourceMayastor, world.Unreachable)
-	known, err := tiering.NewSample(10, 100)
-	if err != nil {
-		panic(err)
-	}
-	volume := func(s tiering.Sample) *tiering.Volume { return &tiering.Volume{Sample: s} }
-	o.Decided("db", &tiering.Plan{Decisions: []tiering.Decision{
-		{Volume: volume(known), From: tiering.Hot, Act: tiering.Stay, Held: tiering.Verdict{Gate: tiering.GateBand}},
-		{Volume: volume(known), From: tiering.Hot, Act: tiering.Hold, Held: tiering.Verdict{Gate: tiering.GateCooldown}},
-		{Volume: volume(known), From: tiering.Cold, Act: tiering.Hold, Held: tiering.Verdict{Gate: tiering.GateCooldown}},
-		{Volume: volume(tiering.UnknownSample("")), Mixed: true, Act: tiering.Hold, Held: tiering.Verdict{Gate: tiering.GateCoverage}},
-		{Volume: volume(known), From: tiering.Cold, Act: tiering.Moving},
-	}}, &tiering.StoragePolicyStatus{ActiveMigrations: 1, TotalMigrations: 7, FailedMigrations: 2})
-	o.Decided("broken", nil, &tiering.StoragePolicyStatus{TotalMigrations: 1})
+
+	plan, status := decided(time.Now())
+	o.Decided("db", plan, status)
+	o.Decided("broken", nil, &tiering.StoragePolicyStatus{
+		Mode: "Error", ActiveMigrations: 1,
+		Results: []tiering.ResultCount{{Direction: "demotion", Outcome: "moved", Trigger: "automatic", Count: 1, Seconds: 60, Bytes: 1 << 30}},
+	})
 	o.Decided("left", nil, nil)
 	o.Gone("left")
 	return m
+}
+
+// decided is one round of the policy db at a time: of its volumes one stays, two
+// cool down, one fails again and again, one is unknown and one moves.
+func decided(now time.Time) (*tiering.Plan, *tiering.StoragePolicyStatus) {
+	tier := func(name string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{"tier": name}}
+	}
+	policy, faults := tiering.Compile("db", 1, now.Add(-time.Hour), tiering.StoragePolicySpec{
+		HotPoolSelector: tier("hot"), ColdPoolSelector: tier("cold"), MaxPoolUsedPercent: new(int64(80)),
+	})
+	if len(faults) > 0 {
+		panic(faults)
+	}
+	long := now.Add(-time.Hour)
+	pool := func(name, tier string, used int64, online bool) tiering.Pool {
+		return tiering.Pool{
+			Name: name, Node: "n-" + name, Labels: map[string]string{"tier": tier}, Online: online, OnlineSince: long,
+			CapacityBytes: 1000, UsedBytes: used, CommittedBytes: 2 * used,
+		}
+	}
+	node := func(pool string) tiering.Node {
+		return tiering.Node{Name: "n-" + pool, Online: true, OnlineSince: long, Version: "2.10.0"}
+	}
+	volume := func(n int, iops float64, pools ...string) tiering.Volume {
+		v := tiering.Volume{
+			Name: fmt.Sprintf("pvc-%d", n), UUID: fmt.Sprint(n), StorageClass: "mayastor", ClaimNamespace: "shop", ClaimName: fmt.Sprintf("data-%d", n),
+			Listed: true, SizeBytes: 10,
+		}
+		for _, p := range pools {
+			v.Replicas = append(v.Replicas, tiering.Replica{UUID: p, Pool: p, Node: "n-" + p})
+		}
+		if iops >= 0 {
+			var err error
+			if v.Sample, err = tiering.NewSample(iops, 100); err != nil {
+				panic(err)
+			}
+		}
+		return v
+	}
+	volumes := []tiering.Volume{
+		volume(1, 6000, "hot-1"), volume(2, 10, "hot-1"), volume(3, 9000, "cold-1"),
+		volume(4, 200000, "cold-1"), volume(5, -1, "hot-1", "cold-1"), volume(6, 7000, "cold-1"),
+	}
+	volumes[1].LastMigration, volumes[2].LastMigration = long, long
+	volumes[3].Attempt = tiering.Attempt{N: 3, Policy: "db", State: tiering.AttemptFailed, Failures: 3, At: now.Add(-time.Minute)}
+	volumes[5].Live = &tiering.LiveJob{
+		Name: "couchestor-6-1", Policy: "db", From: tiering.Cold, To: tiering.Hot, Started: now,
+		Wanted: now.Add(-2 * time.Hour), Deadline: now.Add(-time.Second),
+	}
+	plan := tiering.Decide(tiering.Input{
+		Now: now, Policy: policy, Volumes: volumes,
+		Limits: tiering.Limits{MaxConcurrentMigrations: 2, RebuildBytesPerSecond: 100, Settle: time.Minute},
+		World: &tiering.World{
+			Metrics: tiering.Source{OK: true}, Mayastor: tiering.Source{OK: true}, ReadAt: now,
+			Pools: []tiering.Pool{pool("cold-1", "cold", 300, true), pool("cold-2", "cold", 400, false), pool("hot-1", "hot", 700, true), pool("hot-2", "hot", 100, true)},
+			Nodes: []tiering.Node{node("cold-1"), node("hot-1"), node("hot-2")},
+		},
+	})
+	var before tiering.StoragePolicyStatus
+	result := func(job, volume, from, to, outcome, reason, trigger string, ago time.Duration) tiering.HistoryEntry {
+		return tiering.HistoryEntry{
+			JobName: job, VolumeName: volume, Claim: "shop/data", Timestamp: metav1.NewTime(now.Add(-ago)), FromTier: from, ToTier: to,
+			Duration: "5m0s", LeadTime: "1h0m0s", Bytes: 10, Outcome: outcome, Reason: reason, Trigger: trigger,
+		}
+	}
+	tiering.Record(
+		&before,
+		result("a", "pvc-1", "hot", "cold", "moved", "", "automatic", 3*time.Hour),
+		result("b", "pvc-1", "cold", "hot", "moved", "", "automatic", 2*time.Hour),
+		result("c", "pvc-2", "cold", "hot", "moved", "", "by-hand", time.Hour),
+		result("d", "pvc-4", "cold", "hot", "failed", "Stalled", "automatic", time.Minute),
+		result("e", "pvc-4", "cold", "hot", "refused", "PoolFull", "automatic", time.Minute),
+	)
+	status := plan.Status(before)
+	return plan, &status
 }
 
 // names are those of all metrics of ours.
@@ -125,6 +197,38 @@ func TestTableDocumentsExactlyWhatTheRegistryHas(t *testing.T) {
 			t.Errorf("got (-) table (+):\n%s", diff)
 		}
 	})
+}
+
+// The page for people is the same table.
+func TestPageListsTheTable(t *testing.T) {
+	const page = "../docs/metrics.md"
+	var b strings.Builder
+	b.WriteString(`# Metrics
+
+The service shows these on ` + "`/metrics`" + ` of its ops port (8081), besides those of the Go runtime and the process.
+This page is made from the table in the code: ` + "`go test ./server -run TestPageListsTheTable -update`" + `.
+
+Counters that are said to come from the policy's status survive restarts, and each replica of the service shows the same.
+So add nothing up over pods: ` + "`increase(max by (policy, outcome) (couchestor_moves_ended_total)[1d:5m])`" + `.
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+`)
+	for _, m := range Metrics() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Type, strings.Join(m.Labels, ", "), m.Help)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(got), b.String()); diff != "" {
+		t.Errorf("got (-) want (+), run with -update:\n%s", diff)
+	}
 }
 
 func TestKnownLabelsBeginAtZero(t *testing.T) {

@@ -1,71 +1,78 @@
 package server
 
 import (
-	"strings"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/billyronks/couchestor/tiering"
 )
 
-// The values of the labels tier and state of couchestor_volumes.
-var (
-	volumeTiers  = []string{"hot", "warm", "cold", "mixed", "none"}
-	volumeStates = []string{"unknown", "hold", "stay", "move", "would_move", "moving", "recover"}
-)
-
 // rounds keeps what was last decided for each policy, in numbers, and shows
 // them at the scrape; a policy that is gone vanishes. Its methods may be called
 // at once.
 type rounds struct {
+	// since is when counting of starts began.
+	since time.Time
+	descs map[string]*prometheus.Desc
+
 	mu   sync.Mutex
 	last map[string]*round
-
-	accepted, volumes, held, active, ended, failed *prometheus.Desc
+	// taken and places are those of the last round of any policy.
+	taken, places int
 }
 
-// round is the last decision on one policy.
+// round is the last decision on one policy. It keeps nothing of plan or status.
 type round struct {
 	accepted bool
-	// volumes by tier and state, held by gate.
-	volumes map[[2]string]int
-	held    map[tiering.Gate]int
-	// active, ended and failed are the status' own counts of moves.
-	active, ended, failed int64
+	mode     string
+	volumes  volumeNumbers
+	tiers    map[tiering.Tier]tierNumbers
+	moves    moveNumbers
+	started  starts
 }
 
 func newRounds() *rounds {
-	return &rounds{
-		last:     map[string]*round{},
-		accepted: desc("couchestor_policy_accepted"),
-		volumes:  desc("couchestor_volumes"),
-		held:     desc("couchestor_held_volumes"),
-		active:   desc("couchestor_active_moves"),
-		ended:    desc("couchestor_moves_ended_total"),
-		failed:   desc("couchestor_moves_failed_total"),
+	r := &rounds{since: time.Now(), last: map[string]*round{}, descs: map[string]*prometheus.Desc{}}
+	for _, name := range []string{
+		"couchestor_policy_accepted", "couchestor_policy_mode", "couchestor_watermark_iops",
+		"couchestor_volumes", "couchestor_held_volumes", "couchestor_failing_volumes", "couchestor_scored_volumes",
+		"couchestor_tier_score_iops", "couchestor_tier_capacity_bytes", "couchestor_tier_used_bytes",
+		"couchestor_tier_committed_bytes", "couchestor_tier_limit_bytes",
+		"couchestor_active_moves", "couchestor_active_move_age_seconds", "couchestor_overdue_moves", "couchestor_wish_age_seconds",
+		"couchestor_moves_started_total", "couchestor_moves_ended_total", "couchestor_moves_unsuccessful_total",
+		"couchestor_move_duration_seconds", "couchestor_move_lead_time_seconds", "couchestor_moved_bytes_total",
+		"couchestor_volume_move_started_timestamp_seconds", "couchestor_volume_move_ended_timestamp_seconds",
+		"couchestor_move_places", "couchestor_move_places_taken",
+	} {
+		r.descs[name] = desc(name)
 	}
+	return r
 }
 
 // decided takes down the numbers of a round; it keeps nothing of the plan. plan
 // is nil for a policy that does not compile: then no volume is counted.
 func (r *rounds) decided(policy string, plan *tiering.Plan, status *tiering.StoragePolicyStatus) {
-	n := &round{accepted: plan != nil, volumes: map[[2]string]int{}, held: map[tiering.Gate]int{}}
-	if status != nil {
-		n.active, n.ended, n.failed = status.ActiveMigrations, status.TotalMigrations, status.FailedMigrations
+	if status == nil {
+		status = &tiering.StoragePolicyStatus{}
 	}
+	n := &round{accepted: plan != nil, mode: modeOf(status), moves: movesOf(policy, plan, status)}
 	if plan != nil {
-		for i := range plan.Decisions {
-			d := &plan.Decisions[i]
-			n.volumes[[2]string{tierOf(d), stateOf(d)}]++
-			if d.Act == tiering.Hold && d.Held.Gate != tiering.NoGate {
-				n.held[d.Held.Gate]++
-			}
-		}
+		n.volumes, n.tiers = volumesOf(plan), tiersOf(plan)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	var before starts
+	if was := r.last[policy]; was != nil {
+		before = was.started
+	}
+	n.started = before.seen(r.since, time.Now(), policy, plan, status)
 	r.last[policy] = n
+	if plan != nil {
+		r.taken, r.places = plan.Places()
+	}
 }
 
 // gone forgets a policy.
@@ -75,39 +82,9 @@ func (r *rounds) gone(policy string) {
 	delete(r.last, policy)
 }
 
-// tierOf is the tier on which the volume is now.
-func tierOf(d *tiering.Decision) string {
-	if d.Mixed {
-		return "mixed"
-	}
-	return d.From.String()
-}
-
-// stateOf is what became of the volume; a hold for want of a score is unknown.
-func stateOf(d *tiering.Decision) string {
-	switch d.Act {
-	case tiering.Hold:
-		if !d.Volume.Sample.Known() {
-			return "unknown"
-		}
-		return "hold"
-	case tiering.Stay:
-		return "stay"
-	case tiering.Move:
-		return "move"
-	case tiering.WouldMove:
-		return "would_move"
-	case tiering.Moving:
-		return "moving"
-	case tiering.Recover:
-		return "recover"
-	}
-	return "unknown"
-}
-
 // Describe implements [prometheus.Collector].
 func (r *rounds) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{r.accepted, r.volumes, r.held, r.active, r.ended, r.failed} {
+	for d := range maps.Values(r.descs) {
 		ch <- d
 	}
 }
@@ -117,33 +94,36 @@ func (r *rounds) Describe(ch chan<- *prometheus.Desc) {
 func (r *rounds) Collect(ch chan<- prometheus.Metric) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	counter := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
-	}
+	x := exposition{ch, r.descs}
+	now := time.Now()
 	for policy, n := range r.last {
-		// A name that is no UTF-8 must not cost the whole scrape.
-		policy = strings.ToValidUTF8(policy, "?")
-		accepted := 0.0
+		policy = text(policy)
+		x.gauge("couchestor_policy_accepted", count(n.accepted), policy)
+		for _, mode := range policyModes {
+			x.gauge("couchestor_policy_mode", count(mode == n.mode), mode, policy)
+		}
+		n.moves.collect(x, policy, now)
+		n.started.collect(x, policy)
 		if n.accepted {
-			accepted = 1
-		}
-		gauge(r.accepted, accepted, policy)
-		gauge(r.active, float64(n.active), policy)
-		counter(r.ended, float64(n.ended), policy)
-		counter(r.failed, float64(n.failed), policy)
-		if !n.accepted {
-			continue
-		}
-		for _, tier := range volumeTiers {
-			for _, state := range volumeStates {
-				gauge(r.volumes, float64(n.volumes[[2]string{tier, state}]), policy, state, tier)
-			}
-		}
-		for _, gate := range tiering.Gates() {
-			gauge(r.held, float64(n.held[gate]), gate.String(), policy)
+			n.volumes.collect(x, policy)
+			collectTiers(x, policy, n.tiers)
 		}
 	}
+	x.gauge("couchestor_move_places", float64(r.places))
+	x.gauge("couchestor_move_places_taken", float64(r.taken))
+}
+
+// policyModes are the words of a policy's mode, as values of a label; a word
+// that is none of them is the last.
+var policyModes = []string{
+	"Active", "Blind", "Deleting", "Disabled", "DryRun", "Error", "Frozen", "Rejected", "Stopped", "Waiting", "Other",
+}
+
+func modeOf(status *tiering.StoragePolicyStatus) string {
+	for _, mode := range policyModes {
+		if mode == status.Mode {
+			return mode
+		}
+	}
+	return policyModes[len(policyModes)-1]
 }

@@ -16,6 +16,9 @@ func coverage(t *turn) Verdict {
 	return passes(percent(s.coverage), want)
 }
 
+// Trusts reports whether a score may be acted on, as the gate coverage asks.
+func (p *Plan) Trusts(s *Sample) bool { return p.trusts(s) }
+
 // trusts reports whether the gate coverage passes.
 func (p *Plan) trusts(s *Sample) bool {
 	return p.in.World.Metrics.OK && s.known && s.coverage >= float64(p.in.Policy.Rules.MinCoveragePercent)

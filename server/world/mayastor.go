@@ -155,7 +155,7 @@ func (m *Mayastor) State() State {
 	if s == nil {
 		return State{}
 	}
-	return State{Tried: true, Up: s.err == nil, Read: s.began}
+	return State{Tried: true, Up: s.err == nil, Read: s.began, Reason: reasonOf(s.err)}
 }
 
 // Close ends a reading under way and waits for it.

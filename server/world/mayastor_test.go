@@ -95,7 +95,7 @@ func TestMayastorDownKeepsTheLastInventoryForDisplay(t *testing.T) {
 		if diff := cmp.Diff(src, want); diff != "" {
 			t.Errorf("got (-) want (+):\n%s", diff)
 		}
-		if st := m.State(); st.Up || !st.Tried || st.Read.IsZero() {
+		if st := m.State(); st.Up || !st.Tried || st.Read.IsZero() || st.Reason != QueryFailed {
 			t.Errorf("got %+v", st)
 		}
 	})

@@ -603,7 +603,7 @@ func TestStateIsThatOfTheWorstWindow(t *testing.T) {
 		f.handle = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }
 		time.Sleep(testLimits.TTL)
 		p.Scores(t.Context(), time.Hour)
-		if got, want := p.State(), (State{Tried: true, Up: false, Read: first}); got != want {
+		if got, want := p.State(), (State{Tried: true, Up: false, Read: first, Reason: QueryFailed}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})

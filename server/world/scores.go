@@ -219,6 +219,8 @@ func (p *Prometheus) State() State {
 		tried++
 		if s.err != nil {
 			failed++
+			// Of several the same one each time, in whatever order they come.
+			st.Reason = max(st.Reason, reasonOf(s.err))
 		}
 		if s.known() && (st.Read.IsZero() || s.began.Before(st.Read)) {
 			st.Read = s.began

@@ -25,6 +25,8 @@ type State struct {
 	Up bool
 	// Read is when the last good reading began; zero if there was none.
 	Read time.Time
+	// Reason is why the last reading failed, one of [Reasons]; "" if it did not.
+	Reason string
 }
 
 // Observer is told what the readers do. Its functions are called from the
