@@ -293,7 +293,7 @@ func (j *Journal) nextReduce(v Volume, s signals) (act, string) {
 			return j.surplus(s, actWait)
 		}
 		switch {
-		case s.stop != nil || s.late || j.Tries >= maxTries:
+		case s.stop != nil || j.Ending != nil || s.late || j.Tries >= maxTries:
 			j.enter(PhaseIdle, s.now)
 			j.end(Failed, ReasonNotPlaced, fmt.Sprintf("the server did not give up a replica in %d tries; its last answer: %s", j.Tries, cmp.Or(j.LastError, "success")))
 			if s.stop != nil {

@@ -55,6 +55,9 @@ type Ending struct {
 	State    State  `json:"state"`
 	Reason   Reason `json:"reason"`
 	Sentence string `json:"sentence"`
+	// Seen is when the migrator first saw that it was to stop; zero where nobody
+	// told it to.
+	Seen time.Time `json:"seen,omitzero"`
 }
 
 // Phase is the side effect a migrator was about to cause or has caused.

@@ -38,7 +38,8 @@ type Lock interface {
 	Report(ctx context.Context, r Result) error
 
 	// Admit enters the move among those that run, or fails with
-	// [ErrNotAdmitted]. It may be called again for the same volume.
+	// [ErrNotAdmitted]. It may be called again for the same volume: what is
+	// entered keeps its place.
 	Admit(ctx context.Context, a Admission) error
 	// Place takes the placement lock, of which the cluster has one: cordons
 	// exist only while it is held. It waits until ctx ends.
@@ -106,16 +107,6 @@ type Admission struct {
 	ToPools   []string `json:"toPools,omitempty"`
 	// Caps are checked with the entry made, in one atomic change.
 	Caps Caps `json:"-"`
-}
-
-// Caps bound what may move at once among all who share the ledger. Zero means
-// no bound.
-type Caps struct {
-	Moves int
-	Bytes int64
-	// PerPool and PerNode bound the moves that load one pool or one node.
-	PerPool int
-	PerNode int
 }
 
 var (

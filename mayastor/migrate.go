@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 )
 
@@ -21,8 +20,13 @@ type Migrator struct {
 	// Progress, if not nil, is told how the rebuild under way goes.
 	Progress func(Progress)
 	// Stop, if not nil, is asked at each poll and before each side effect
-	// whether the move is to end at the next safe place.
-	Stop func(context.Context) *Ending
+	// whether the move is to end at the next safe place. begun is false while
+	// the volume is untouched: then the move is refused, and what only keeps
+	// moves from starting counts as well. It is asked by one goroutine at a time.
+	Stop func(ctx context.Context, begun bool) *Ending
+	// Limits, if not nil, is asked whenever the move asks for a place, and binds
+	// beside Caps. While it fails there is no place.
+	Limits func(context.Context) (Caps, error)
 
 	// CachePeriod is how old the server's view of a rebuild may be
 	// (--cache-period of its core agent, 30 s upstream).
@@ -38,7 +42,7 @@ type Migrator struct {
 	AdmitWait time.Duration
 	// Claimed is the server's version as the operator vouches for it, or "".
 	Claimed string
-	// Caps bound what may move at once.
+	// Caps bound what may move at once, whatever Limits says.
 	Caps Caps
 	// Jitter spreads the time until something is tried again; nil takes a
 	// random half to whole of it.
@@ -89,7 +93,9 @@ type run struct {
 	unsupported int
 	// woken is true once stop was seen to be closed.
 	woken bool
-	last  string
+	// stopSeen is when a stop was first seen; zero while there is none.
+	stopSeen time.Time
+	last     string
 }
 
 // Move brings the volume's replicas to the target pools, or to a safe rest if
@@ -98,27 +104,34 @@ type run struct {
 // with the same order. Closing stop ends the move at the next safe place;
 // ending ctx ends it at once, to be resumed.
 func (m *Migrator) Move(ctx context.Context, stop <-chan struct{}, o Order) (Result, error) {
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-waiting.Done():
-		}
-	}()
-	lock, err := m.Ledger.Lock(waiting, o.Volume)
-	if err != nil {
+	r := &run{Migrator: m, order: o, stop: stop, log: m.Log.With("volume", "pvc-"+o.Volume, "volume_uuid", o.Volume)}
+	var err error
+	if r.lock, err = r.takeLock(ctx); err != nil {
+		r.say(ctx, ActionInterrupted, "nothing was done, as the volume could not be locked", "error", err.Error())
 		return Result{}, err
 	}
-	r := &run{Migrator: m, order: o, lock: lock, stop: stop, log: m.Log.With("volume", "pvc-"+o.Volume, "volume_uuid", o.Volume)}
 	result, err := r.move(ctx)
 	if err != nil {
-		lock.Abandon()
-		r.log.ErrorContext(ctx, "the attempt ended without a record; the next one resumes it", "action", ActionInterrupted, "outcome", "interrupted", "error", err.Error())
+		r.lock.Abandon()
+		r.say(ctx, ActionInterrupted, "the attempt ended without a record; the next one resumes it", "error", err.Error())
 		return Result{}, err
 	}
 	return result, nil
+}
+
+// takeLock waits for the lock of the volume, but not beyond a stop: who holds
+// it works on the volume, so there is nothing of ours to bring to rest.
+func (r *run) takeLock(ctx context.Context) (Lock, error) {
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-r.stop:
+			cancel(errStopped)
+		case <-waiting.Done():
+		}
+	}()
+	return r.Ledger.Lock(waiting, r.order.Volume)
 }
 
 func (r *run) move(ctx context.Context) (Result, error) {
@@ -138,7 +151,7 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	switch {
 	case r.j != nil && r.j.Attempt.N == r.order.N:
 		r.name(r.j.Attempt)
-		r.log.InfoContext(ctx, "resume the move from its journal", "action", ActionResumed, "phase", r.j.Phase)
+		r.say(ctx, ActionResumed, "resume the move from its journal", "phase", string(r.j.Phase))
 		if r.j.Phase != PhaseDone && (r.memory.N != r.order.N || r.memory.State != Started) {
 			if err := r.mark(ctx); err != nil {
 				return Result{}, err
@@ -218,8 +231,11 @@ func (r *run) begin(ctx context.Context) (result Result, refused bool, err error
 		if IsGone(err) {
 			return r.refused(ctx, Refusal{ReasonVolumeGone, "Mayastor knows no such volume; check the uuid, and whether the volume was deleted"})
 		}
-		r.log.WarnContext(ctx, "Mayastor could not be read", "action", ActionWaiting, "error", err.Error())
-		if IsDenied(err) || r.stopped(ctx) != nil || time.Now().After(deadline) {
+		if s := r.stopped(ctx); s != nil {
+			return r.refused(ctx, Refusal{s.Reason, s.Sentence})
+		}
+		r.warn(ctx, "Mayastor could not be read", "error", err.Error())
+		if IsDenied(err) || time.Now().After(deadline) {
 			return r.refused(ctx, Refusal{ReasonUnreachable, fmt.Sprintf("Mayastor could not be read: %v", err)})
 		}
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
@@ -247,7 +263,7 @@ func (r *run) begin(ctx context.Context) (result Result, refused bool, err error
 	if err := r.mark(ctx); err != nil {
 		return Result{}, false, err
 	}
-	r.log.InfoContext(ctx, "move started", "action", ActionStarted, "replicas", len(steps), "bytes", vol.Spec.Size, "capability", r.cap.Source)
+	r.say(ctx, ActionStarted, "move started", "replicas", len(steps), "bytes", vol.Spec.Size, "capability", r.cap.Source)
 	return Result{}, false, nil
 }
 
@@ -271,7 +287,7 @@ func (r *run) superseded(ctx context.Context, later int64) (Result, error) {
 	a := r.attempt(Refused)
 	a.Reason, a.Error = string(ReasonSuperseded), fmt.Sprintf("attempt %d of the volume was made already, so attempt %d is not", later, r.order.N)
 	r.name(a)
-	r.log.InfoContext(ctx, "move refused", "action", ActionRefused, "outcome", string(Refused), "reason", a.Reason, "error", a.Error)
+	r.say(ctx, ActionRefused, "move refused", "reason", a.Reason, "error", a.Error)
 	result := resultOf(r.order.Volume, a, time.Now().UTC())
 	if err := r.lock.Report(ctx, result); err != nil {
 		return Result{}, err
@@ -290,7 +306,7 @@ func (r *run) adopt(ctx context.Context) {
 	if r.j.Phase != PhaseDone {
 		r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d was cut short; the volume was brought to rest, and the next attempt starts afresh", r.j.Attempt.N))
 	}
-	r.log.InfoContext(ctx, "bring to rest what another attempt left", "action", ActionResumed, "left_by", r.j.Attempt.N, "phase", r.j.Phase)
+	r.say(ctx, ActionResumed, "bring to rest what another attempt left", "left_by", r.j.Attempt.N, "phase", string(r.j.Phase))
 }
 
 // recoverWithoutJournal reports an attempt of which only the mark on the
@@ -308,7 +324,7 @@ func (r *run) recoverWithoutJournal(ctx context.Context) (Result, error) {
 		a.Reason, a.Error, a.At = string(ReasonNoRecovery), "nothing of an earlier attempt is left to bring to rest", time.Now().UTC().Truncate(time.Second)
 		result := resultOf(r.order.Volume, a, a.At)
 		result.Recovered = true
-		r.log.InfoContext(ctx, "nothing to recover", "action", ActionRecovered, "outcome", string(a.State), "reason", a.Reason)
+		r.say(ctx, ActionRecovered, "nothing to recover", "outcome", string(a.State), "reason", a.Reason)
 		if err := r.lock.Report(ctx, result); err != nil {
 			return Result{}, err
 		}
@@ -347,7 +363,7 @@ func (r *run) refuse(ctx context.Context, refusals ...Refusal) (Result, error) {
 	a := r.attempt(Refused)
 	a.Reason, a.Error = string(refusals[0].Reason), sentences(refusals)
 	result := resultOf(r.order.Volume, a, time.Now().UTC())
-	r.log.InfoContext(ctx, "move refused", "action", ActionRefused, "outcome", string(Refused), "reason", a.Reason, "error", a.Error)
+	r.say(ctx, ActionRefused, "move refused", "reason", a.Reason, "error", a.Error)
 	if err := r.lock.Remember(ctx, a, time.Time{}); err != nil {
 		return Result{}, err
 	}
@@ -366,75 +382,4 @@ func (r *run) reportAgain(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	return result, r.lock.Release(ctx)
-}
-
-// admit enters the move among those that run. A move that touched its volume
-// already is never turned away; it is brought to rest instead.
-func (r *run) admit(ctx context.Context) error {
-	a := Admission{Volume: r.j.Volume, Bytes: r.j.Bytes, ToPools: r.j.Ask.Targets, Caps: r.Caps}
-	for _, o := range r.j.Original {
-		if !r.j.onTarget(o.Pool) {
-			a.FromNodes = append(a.FromNodes, o.Node)
-		}
-	}
-	slices.Sort(a.FromNodes)
-	deadline := time.Now().Add(r.AdmitWait)
-	for said := false; ; said = true {
-		err := r.lock.Admit(ctx, a)
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, ErrNotAdmitted):
-			return err
-		case r.j.Ending != nil:
-			return nil
-		case r.j.Touched:
-			r.j.end(Aborted, ReasonNotAdmitted, err.Error())
-			return nil
-		case r.stopped(ctx) != nil:
-			r.j.Ending = r.stopped(ctx)
-			return nil
-		case time.Now().After(deadline):
-			r.j.end(Refused, ReasonNotAdmitted, err.Error())
-			return nil
-		}
-		if !said {
-			r.log.InfoContext(ctx, "wait for a place among the moves that run", "action", ActionWaiting, "error", err.Error())
-		}
-		if err := r.pause(ctx, r.PollInterval); err != nil {
-			return err
-		}
-	}
-}
-
-// stopped returns why the move is to end, or nil.
-func (r *run) stopped(ctx context.Context) *Ending {
-	select {
-	case <-r.stop:
-		return &Ending{State: Aborted, Reason: ReasonStopped, Sentence: "the migrator was told to stop"}
-	default:
-	}
-	if r.Stop != nil {
-		return r.Stop(ctx)
-	}
-	return nil
-}
-
-// pause waits, but not beyond a stop.
-func (r *run) pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	stop := r.stop
-	if r.woken {
-		stop = nil // a closed channel would make this a busy loop
-	}
-	select {
-	case <-t.C:
-		return nil
-	case <-stop:
-		r.woken = true
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

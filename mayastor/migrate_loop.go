@@ -38,10 +38,10 @@ func (r *run) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		phase := r.j.Phase
+		was := *r.j
 		do, why := r.j.next(v, r.signals(ctx, v))
-		if r.j.Phase != phase {
-			r.phaseChanged(ctx, phase, v)
+		if r.j.Phase != was.Phase {
+			r.stepOver(ctx, &was)
 			if err := r.lock.Write(ctx, r.j); err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func (r *run) act(ctx context.Context, do act) error {
 	case actDown, actReduce:
 		err = r.giveUp(ctx, do)
 	case actUndo:
-		r.log.InfoContext(ctx, "take the new replica back", "action", ActionUndo, "to_pool", r.j.New.Pool, "reason", r.last)
+		r.say(ctx, ActionUndo, "take the new replica back", "to_pool", r.j.New.Pool, "reason", r.last)
 		err = r.undo(ctx)
 	case actWait, actEnd:
 	}
@@ -151,8 +151,8 @@ func (r *run) act(ctx context.Context, do act) error {
 	}
 	now := time.Now()
 	r.retries++
-	r.retryAt = now.Add(r.jitter(min(time.Second<<min(r.retries, 9), 10*time.Minute)))
-	r.log.WarnContext(ctx, "not done yet; look again", "action", ActionWaiting, "error", err.Error())
+	r.retryAt = now.Add(r.jitter(r.backoff(err)))
+	r.warn(ctx, "not done yet; look again", "error", err.Error())
 	if r.j.Phase == PhaseIdle && now.Sub(r.j.PhaseSince) > r.AdmitWait {
 		state := Refused
 		if r.j.Touched {
@@ -161,6 +161,20 @@ func (r *run) act(ctx context.Context, do act) error {
 		r.j.end(state, ReasonUnsettled, err.Error())
 	}
 	return nil
+}
+
+// backoff is how long to leave alone what did not take several times in a row. A
+// store that does not take writes needs longer to mend than a busy volume (MS
+// 5.5); a volume on its way to rest, or below its number, is not kept waiting.
+func (r *run) backoff(err error) time.Duration {
+	wait, most := time.Second<<min(r.retries, 9), 10*time.Minute
+	if IsPersist(err) {
+		wait *= 8
+	}
+	if r.j.Ending != nil || r.j.Phase == PhaseRestore {
+		most = maxBackoff
+	}
+	return min(wait, most)
 }
 
 // plan asks Route for the next step from the state as it is now.
@@ -220,7 +234,7 @@ func (r *run) scaleUp(ctx context.Context) error {
 		if err := r.intend(ctx, PhaseUp); err != nil {
 			return err
 		}
-		r.log.InfoContext(ctx, "add a replica", "action", ActionAdd, "from_pool", step.Victim.Pool, "landing", step.Landing, "kept_out", step.Cordon)
+		r.say(ctx, ActionAdd, "add a replica", "from_pool", step.Victim.Pool, "landing", step.Landing, "kept_out", step.Cordon)
 		return r.setReplicas(ctx, r.j.N+1)
 	})
 }
@@ -246,7 +260,7 @@ func (r *run) restore(ctx context.Context) error {
 		if err := r.intend(ctx, PhaseRestore); err != nil {
 			return err
 		}
-		r.log.InfoContext(ctx, "restore the replica that was given up", "action", ActionAdd)
+		r.say(ctx, ActionAdd, "restore the replica that was given up", "from_pool", r.j.Victim.Pool)
 		return r.setReplicas(ctx, r.j.N)
 	})
 }
@@ -313,7 +327,7 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 		if err := r.intend(ctx, phase); err != nil {
 			return err
 		}
-		r.log.InfoContext(ctx, "give a replica up", "action", ActionRemove, "from_pool", r.j.Victim.Pool, "to_pool", r.j.New.Pool)
+		r.say(ctx, ActionRemove, "give a replica up", "from_pool", r.j.Victim.Pool, "to_pool", r.j.New.Pool)
 		return r.setReplicas(ctx, want)
 	})
 }
@@ -338,10 +352,11 @@ func (r *run) undo(ctx context.Context) error {
 
 // intend makes the next side effect known before it is caused.
 func (r *run) intend(ctx context.Context, p Phase) error {
-	if s := r.stopped(ctx); s != nil && (p == PhaseUp || p == PhaseReduce) {
-		r.j.Ending = orEnding(r.j.Ending, s)
-		r.j.enter(PhaseIdle, time.Now())
-		return retry{fmt.Errorf("stopped: %s", s.Sentence)}
+	if p == PhaseUp || p == PhaseReduce {
+		if err := r.unlessEnding(ctx); err != nil {
+			r.j.enter(PhaseIdle, time.Now())
+			return err
+		}
 	}
 	now := time.Now().UTC()
 	r.j.enter(p, now)
@@ -373,7 +388,7 @@ func (r *run) setReplicas(ctx context.Context, n int) error {
 	r.j.LastError = ""
 	if err != nil {
 		r.j.LastError = err.Error()
-		r.log.WarnContext(ctx, "the server did not confirm the replica count; look what it did", "action", ActionWaiting, "replicas", n, "error", err.Error())
+		r.warn(ctx, "the server did not confirm the replica count; look what it did", "replicas", n, "error", err.Error())
 	}
 	if serr := r.settle(ctx); serr != nil {
 		return serr

@@ -122,10 +122,7 @@ func (p *placing) label() string { return p.p.Label() }
 // that is answered takes seconds, and one that is not is looked after later.
 const placeLimit = 90 * time.Second
 
-var (
-	errPlaceLimit = errors.New("it took longer than cordons may be up")
-	errStopped    = errors.New("stopped while waiting for the placement lock")
-)
+var errPlaceLimit = errors.New("it took longer than cordons may be up")
 
 // placed does something under the placement lock. Whatever it does, and
 // however it ends, the cordons it set are lifted before the lock is given up;
@@ -154,22 +151,13 @@ func (r *run) placed(ctx context.Context, do func(context.Context, *placing) err
 }
 
 // place waits for the placement lock, but not beyond the first word of a stop.
-func (r *run) place(ctx context.Context) (Placement, error) {
-	waiting, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	if !r.woken {
-		go func() {
-			select {
-			case <-r.stop:
-				cancel(errStopped)
-			case <-waiting.Done():
-			}
-		}()
-	}
-	lock, err := r.lock.Place(waiting)
-	if err != nil && errors.Is(context.Cause(waiting), errStopped) {
-		r.woken = true
-		return nil, retry{errStopped}
+func (r *run) place(ctx context.Context) (lock Placement, err error) {
+	err = r.unlessStopped(ctx, func(ctx context.Context) (err error) {
+		lock, err = r.lock.Place(ctx)
+		return err
+	})
+	if errors.Is(err, errStopped) {
+		err = retry{err}
 	}
 	return lock, err
 }
@@ -203,7 +191,7 @@ func (r *run) lift(ctx context.Context) error {
 		if err == nil || !retriable(err) {
 			return err
 		}
-		r.log.WarnContext(ctx, "cordons cannot be lifted yet", "action", ActionWaiting, "error", err.Error())
+		r.warn(ctx, "cordons cannot be lifted yet", "error", err.Error())
 		if err := r.pause(ctx, r.jitter(wait)); err != nil {
 			return err
 		}
@@ -226,7 +214,7 @@ func (p *placing) sweep(ctx context.Context) error {
 		}
 	}
 	if !p.up.empty() {
-		p.r.log.InfoContext(ctx, "lift cordons that an earlier migrator left", "action", ActionSwept, "pools", p.up.Pools, "nodes", p.up.Nodes)
+		p.r.say(ctx, ActionSweep, "lift cordons that an earlier migrator left", "pools", p.up.Pools, "nodes", p.up.Nodes)
 	}
 	return p.lift(ctx)
 }
@@ -251,6 +239,9 @@ func (p *placing) cordonPools(ctx context.Context, ids []string) error {
 		return err
 	}
 	for _, id := range slices.Clone(p.up.Pools) {
+		if err := p.r.unlessEnding(ctx); err != nil {
+			return err
+		}
 		guarded, cancel, err := p.r.lock.Guard(ctx)
 		if err != nil {
 			return err
@@ -267,7 +258,9 @@ func (p *placing) cordonPools(ctx context.Context, ids []string) error {
 		if err != nil {
 			return retry{fmt.Errorf("cordon pool %s: %w", id, err)}
 		}
-		if !changed {
+		if changed {
+			p.r.say(ctx, ActionCordon, "cordon a pool", "pool", id)
+		} else {
 			// Somebody closed it between our look and our call: theirs.
 			p.up.Pools = slices.DeleteFunc(p.up.Pools, func(x string) bool { return x == id })
 			if err := p.p.Record(ctx, p.up); err != nil {
@@ -293,6 +286,7 @@ func (p *placing) cordonNode(ctx context.Context, node string) error {
 	if _, err := p.r.Client.CordonNode(guarded, node, label.Label); err != nil {
 		return retry{fmt.Errorf("cordon node %s: %w", node, err)}
 	}
+	p.r.say(ctx, ActionCordon, "cordon a node", "node", node)
 	return nil
 }
 
@@ -337,26 +331,30 @@ func (p *placing) lift(ctx context.Context) error {
 // liftPool opens a pool again. What was answered matters less than what is
 // there: a server that has no such route never closed the pool either.
 func (p *placing) liftPool(ctx context.Context, id string) error {
-	_, err := p.r.Client.UncordonPool(ctx, id)
-	if err == nil || IsGone(err) {
-		return nil
+	lifted, err := p.r.Client.UncordonPool(ctx, id)
+	if err != nil && !IsGone(err) {
+		if pool, rerr := p.r.Client.Pool(ctx, id); rerr != nil || closed(pool) {
+			return fmt.Errorf("uncordon pool %s: %w", id, err)
+		}
 	}
-	if pool, rerr := p.r.Client.Pool(ctx, id); rerr == nil && !closed(pool) {
-		return nil
+	if lifted || err != nil {
+		p.r.say(ctx, ActionUncordon, "lift the cordon of a pool", "pool", id)
 	}
-	return fmt.Errorf("uncordon pool %s: %w", id, err)
+	return nil
 }
 
 // liftNode takes our label off a node.
 func (p *placing) liftNode(ctx context.Context, l NodeLabel) error {
-	_, err := p.r.Client.UncordonNode(ctx, l.Node, l.Label)
-	if err == nil || IsGone(err) {
-		return nil
+	lifted, err := p.r.Client.UncordonNode(ctx, l.Node, l.Label)
+	if err != nil && !IsGone(err) {
+		if node, rerr := p.r.Client.Node(ctx, l.Node); rerr != nil || slices.Contains(node.cordonLabels(), l.Label) {
+			return fmt.Errorf("uncordon node %s: %w", l.Node, err)
+		}
 	}
-	if node, rerr := p.r.Client.Node(ctx, l.Node); rerr == nil && !slices.Contains(node.cordonLabels(), l.Label) {
-		return nil
+	if lifted || err != nil {
+		p.r.say(ctx, ActionUncordon, "lift the cordon of a node", "node", l.Node)
 	}
-	return fmt.Errorf("uncordon node %s: %w", l.Node, err)
+	return nil
 }
 
 // cordonLabels returns the labels of everybody who cordons the node.

@@ -108,13 +108,7 @@ func (r *run) report(ctx context.Context) (Result, error) {
 	if err := r.lock.Report(ctx, result); err != nil {
 		return Result{}, fmt.Errorf("report the result: %w", err)
 	}
-	action := map[State]string{Moved: ActionCompleted, Failed: ActionFailed, Aborted: ActionAborted, Refused: ActionRefused}[result.State]
-	if result.Recovered {
-		action = ActionRecovered
-	}
-	r.log.InfoContext(ctx, "move ended", "action", action, "outcome", string(result.State), "reason", result.Reason, "error", result.Error,
-		"from_pool", result.FromPools, "to_pool", result.ToPools, "replicas", result.Replicas,
-		"duration_ms", result.Ended.Sub(result.Started).Milliseconds())
+	r.sayEnd(ctx, result)
 	if err := r.lock.Release(ctx); err != nil {
 		return Result{}, err
 	}

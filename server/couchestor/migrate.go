@@ -182,16 +182,15 @@ func (o *migrateOptions) run(ctx context.Context, stdout, stderr io.Writer) erro
 	if o.logVerbose {
 		level = slog.LevelDebug
 	}
-	log := auditLog(stdout, level).With("actor", actor(), "trigger_iops", o.score)
-	ledger, stop, err := o.ledger(log)
-	if err != nil {
-		return err
-	}
+	log := mayastor.NewAuditLog(stdout, level).With("actor", actor(), "trigger_iops", o.score)
 	progress := newProgress(stderr)
 	m := &mayastor.Migrator{
-		Client: client, Ledger: ledger, Progress: progress.show, Log: log, Stop: stop,
+		Client: client, Progress: progress.show, Log: log,
 		CachePeriod: o.cache, PollInterval: o.poll, Timeout: o.timeout, StallAfter: o.stall, AdmitWait: o.admitWait,
 		Claimed: o.server.version, Caps: mayastor.Caps{Moves: o.moves},
+	}
+	if err := o.meet(m, log); err != nil {
+		return err
 	}
 	// The first signal ends the move at the next safe place, the second one
 	// ends the process; what it leaves is resumed from the journal.
@@ -261,27 +260,4 @@ func (o *migrateOptions) printSteps(ctx context.Context, w io.Writer, r *mayasto
 		fmt.Fprintf(w, "%d. %s\n   %s\n", i+1, add, remove)
 	}
 	return nil
-}
-
-// auditLog writes one JSON object a line, with the keys of the audit schema.
-func auditLog(w io.Writer, level slog.Level) *slog.Logger {
-	keys := map[string]string{slog.TimeKey: "timestamp", slog.MessageKey: "message", slog.LevelKey: "level"}
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
-		Level: level,
-		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if key, ok := keys[a.Key]; ok && len(groups) == 0 {
-				a.Key = key
-			}
-			return a
-		},
-	}))
-}
-
-// actor is who acts: service account and pod in a cluster, else the user.
-func actor() string {
-	if pod := os.Getenv("POD_NAME"); pod != "" {
-		return fmt.Sprintf("system:serviceaccount:%s:%s/%s", os.Getenv("POD_NAMESPACE"), os.Getenv("SERVICE_ACCOUNT"), pod)
-	}
-	host, _ := os.Hostname() // an audit line without a host is better than none
-	return os.Getenv("USER") + "@" + host
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,32 +11,30 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/mayastor/leases"
+	"github.com/billyronks/couchestor/tiering"
 )
 
 // defaultJobNamespace is where the Jobs and all Leases are. Migrators that are
 // to know of each other must use the same one.
 const defaultJobNamespace = "couchestor-system"
 
-// reasonPolicyDisabled is why a move ends whose policy was switched off.
-const reasonPolicyDisabled mayastor.Reason = "PolicyDisabled"
-
 // clusterFlags say how to reach the Kubernetes cluster whose Leases keep
 // migrators apart.
 type clusterFlags struct {
 	kubeconfig string
 	duration   time.Duration
+	governance string
 }
 
 func (c *clusterFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&c.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster whose Leases keep migrators apart; without it $KUBECONFIG, ~/.kube/config and the pod's own service account are tried, in this order")
+	f.StringVar(&c.governance, "governance-configmap", tiering.GovernanceName, "ConfigMap in the Leases' namespace with the cluster's emergency stop, freeze and limits; empty reads none")
 	f.DurationVar(&c.duration, "lease-duration", time.Minute, "how long a silent migrator keeps its Lease; it must be the same for all migrators of a cluster")
 }
 
@@ -79,36 +75,36 @@ func (c *clusterFlags) config() (*rest.Config, error) {
 	return cfg, nil
 }
 
-// ledger is where this migrator meets the others. stop is asked whether the
-// policy still wants the move; nil where that is not to be asked.
-func (o *migrateOptions) ledger(log *slog.Logger) (ledger mayastor.Ledger, stop func(context.Context) *mayastor.Ending, err error) {
+// meet lets the migrator meet the others: it sets its ledger, and in a cluster
+// whom it asks whether the move is to go on and what may run at once.
+func (o *migrateOptions) meet(m *mayastor.Migrator, log *slog.Logger) error {
 	if o.localLock != "" {
-		ledger, err = mayastor.NewDirLedger(o.localLock)
-		return ledger, nil, err
+		var err error
+		m.Ledger, err = mayastor.NewDirLedger(o.localLock)
+		return err
 	}
 	cfg, err := o.cluster.config()
 	if err != nil {
-		return nil, nil, exitError{code: exitUsage, err: err}
+		return exitError{code: exitUsage, err: err}
 	}
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
-		return nil, nil, exitError{code: exitUsage, err: fmt.Errorf("read the kubeconfig: %w", err)}
+		return exitError{code: exitUsage, err: fmt.Errorf("read the kubeconfig: %w", err)}
 	}
-	ledger, err = leases.New(leases.Config{
+	m.Ledger, err = leases.New(leases.Config{
 		Client: client, Namespace: o.jobSpace, Holder: holder(), Job: o.jobName,
 		Duration: o.cluster.duration, Log: log,
 	})
 	if err != nil {
-		return nil, nil, exitError{code: exitUsage, err: err}
+		return exitError{code: exitUsage, err: err}
 	}
-	if o.policy != "" && !o.recoverOnly {
-		w := &policyWatch{name: o.policy, every: o.poll, log: log, read: func(ctx context.Context) ([]byte, error) {
-			return client.CoordinationV1().RESTClient().Get().
-				AbsPath("/apis/storage.billyronks.io/v1/storagepolicies", o.policy).DoRaw(ctx)
-		}}
-		stop = w.stop
+	s := newSwitches(client, o, log)
+	m.Limits = s.limits
+	if !o.recoverOnly {
+		// A recovery begins nothing, and is wanted however much is stopped.
+		m.Stop = s.stop
 	}
-	return ledger, stop, nil
+	return nil
 }
 
 // holder names this process, as no other process is named: a pod's name would
@@ -116,58 +112,4 @@ func (o *migrateOptions) ledger(log *slog.Logger) (ledger mayastor.Ledger, stop 
 func holder() string {
 	host, _ := os.Hostname() // the rest is unique without it
 	return cmp.Or(os.Getenv("POD_NAME"), host, "couchestor") + "-" + strings.ToLower(rand.Text()[:8])
-}
-
-// policyWatch asks the StoragePolicy whether its moves are to go on. It is for
-// one goroutine.
-type policyWatch struct {
-	name string
-	// every is the least time between two reads.
-	every time.Duration
-	read  func(context.Context) ([]byte, error)
-	log   *slog.Logger
-
-	asked  time.Time
-	ending *mayastor.Ending
-	silent string
-}
-
-// stop returns why the move is to end at the next safe place, or nil. Only a
-// policy that says so ends a move: one that is gone or being deleted lets its
-// moves finish, and so does one that cannot be read.
-func (w *policyWatch) stop(ctx context.Context) *mayastor.Ending {
-	if !w.asked.IsZero() && time.Since(w.asked) < w.every {
-		return w.ending
-	}
-	w.asked, w.ending = time.Now(), nil
-	ctx, cancel := context.WithTimeout(ctx, max(w.every, time.Second))
-	defer cancel()
-	text, err := w.read(ctx)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	var policy struct {
-		metav1.ObjectMeta `json:"metadata"`
-		Spec              struct {
-			Enabled *bool `json:"enabled"`
-		} `json:"spec"`
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &policy)
-	}
-	if err != nil {
-		if err.Error() != w.silent {
-			w.silent = err.Error()
-			w.log.WarnContext(ctx, "the policy cannot be read; the move goes on", "action", mayastor.ActionWaiting, "policy", w.name, "error", w.silent)
-		}
-		return nil
-	}
-	w.silent = ""
-	if policy.DeletionTimestamp == nil && policy.Spec.Enabled != nil && !*policy.Spec.Enabled {
-		w.ending = &mayastor.Ending{
-			State: mayastor.Aborted, Reason: reasonPolicyDisabled,
-			Sentence: fmt.Sprintf("StoragePolicy %s was disabled (spec.enabled is false) while its move ran; enable it to let the planner move the volume again", w.name),
-		}
-	}
-	return w.ending
 }

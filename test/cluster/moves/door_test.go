@@ -125,14 +125,41 @@ type watchman struct {
 	cordons map[string]*door
 	// replicas are those that each volume began with.
 	replicas map[string]int
-	places   int
-	moving   int // see most
-	entries  int
+	// caps hold for whoever enters the ledger.
+	caps    mayastor.Caps
+	entered map[string]bool // the volumes in the ledger, as of its last version
+	still   int             // volumes that may be in motion though caps.Moves is less
+	moving  int             // see most
+	entries int
+	fullest load
+}
+
+// load is what all moves in the ledger load together.
+type load struct {
+	bytes     int64
+	pool, one int // the most moves on one pool, and from one node
+}
+
+// loaded adds up what is in the ledger.
+func loaded(running []mayastor.Admission) (l load) {
+	pools, nodes := map[string]int{}, map[string]int{}
+	for _, a := range running {
+		l.bytes += a.Bytes
+		for _, p := range a.ToPools {
+			pools[p]++
+			l.pool = max(l.pool, pools[p])
+		}
+		for _, n := range a.FromNodes {
+			nodes[n]++
+			l.one = max(l.one, nodes[n])
+		}
+	}
+	return l
 }
 
 func watch(t *testing.T, s *scene) *watchman {
 	t.Helper()
-	w := &watchman{t: t, movers: map[string][]*door{}, cordons: map[string]*door{}, replicas: map[string]int{}, places: 2}
+	w := &watchman{t: t, movers: map[string][]*door{}, cordons: map[string]*door{}, replicas: map[string]int{}, caps: mayastor.Caps{Moves: 2}}
 	s.sim.OnChange(w.look)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -194,8 +221,8 @@ func (w *watchman) look(v simulator.View) {
 		}
 	}
 	w.moving = max(w.moving, len(moving))
-	if len(moving) > w.places {
-		w.t.Errorf("%d volumes are in motion and there are %d places: %s", len(moving), w.places, moving)
+	if most := max(w.caps.Moves, w.still); len(moving) > most {
+		w.t.Errorf("%d volumes are in motion and there are %d places: %s", len(moving), most, moving)
 	}
 }
 
@@ -217,10 +244,34 @@ func (w *watchman) ledger(l *coordinationv1.Lease) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.entries = max(w.entries, len(running))
-	if len(running) > w.places || len(volumes) != len(running) {
-		w.t.Errorf("%d moves of %d volumes are in the ledger, which has %d places: %s", len(running), len(volumes), w.places, text)
+	before := w.entered
+	w.entries, w.entered = max(w.entries, len(running)), volumes
+	is := loaded(running)
+	w.fullest = load{max(w.fullest.bytes, is.bytes), max(w.fullest.pool, is.pool), max(w.fullest.one, is.one)}
+	if len(volumes) != len(running) {
+		w.t.Errorf("the ledger names a volume twice: %s", text)
 	}
+	if !slices.ContainsFunc(running, func(a mayastor.Admission) bool { return !before[a.Volume] }) {
+		return // nobody entered; who is in stays, however the caps were lowered
+	}
+	over := func(have, most int) bool { return most > 0 && have > most }
+	if c := w.caps; over(len(running), c.Moves) || over(int(is.bytes), int(c.Bytes)) && len(running) > 1 || over(is.pool, c.PerPool) || over(is.one, c.PerNode) {
+		w.t.Errorf("a move entered the ledger beyond the caps %+v: %s", c, text)
+	}
+}
+
+// allow says what may enter the ledger from now on. Moves that run may go on.
+func (w *watchman) allow(c mayastor.Caps) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.still, w.caps = w.caps.Moves, c
+}
+
+// seen is the most that was in the ledger at once.
+func (w *watchman) seen() (entries int, l load) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.entries, w.fullest
 }
 
 // asked judges a side effect before it is done.

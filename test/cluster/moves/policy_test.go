@@ -71,7 +71,7 @@ func TestOnlyAPolicyThatSaysSoEndsAMove(t *testing.T) {
 		}},
 		{"policy that may not be read", func(s *scene, p *policy) string {
 			p.patch(`{"spec":{"enabled":false}}`)
-			return s.as("blind", toLeases, toJobs, toVolumes)
+			return s.as("blind", toLeases, toJobs, toVolumes, toGovernance)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -40,6 +40,8 @@ var (
 	toLeases  = rig.Rule("coordination.k8s.io", "leases", "get", "create", "update", "delete")
 	toJobs    = rig.Rule("batch", "jobs", "get", "patch")
 	toVolumes = rig.Rule("", "persistentvolumes", "get", "patch")
+	// Who may not read the limits gets no place.
+	toGovernance = rig.Rule("", "configmaps", "get")
 )
 
 // scene is a namespace with its own Leases and an own simulated Mayastor.

@@ -1,0 +1,120 @@
+package mayastor_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/simulator"
+)
+
+// slowLedger takes its time for each journal write.
+type slowLedger struct {
+	mayastor.Ledger
+	write time.Duration
+}
+
+type slowLock struct {
+	mayastor.Lock
+	write time.Duration
+}
+
+func (l slowLedger) Lock(ctx context.Context, volume string) (mayastor.Lock, error) {
+	lock, err := l.Ledger.Lock(ctx, volume)
+	return slowLock{lock, l.write}, err
+}
+
+func (l slowLock) Write(ctx context.Context, j *mayastor.Journal) error {
+	time.Sleep(l.write)
+	return l.Lock.Write(ctx, j)
+}
+
+// TestAStopIsSafeInTime: for each second of a move at which a switch may be
+// thrown, nothing new is asked of the server later than 10 s after it, which is
+// what the journal may take, and the volume is at a safe end within a minute:
+// one poll (5 s), the proof of sync if the rebuild is over (one cache period, 30
+// s, and one poll), and the last -1. That holds while server and API server
+// answer, and while no volume was given a replica less first.
+func TestAStopIsSafeInTime(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var latest, longest time.Duration
+	ends := map[mayastor.State]int{}
+	t.Cleanup(func() {
+		t.Logf("last +1 or cordon %s after the switch, safe end at most %s after it; ends: %v", latest, longest, ends)
+		if ends[mayastor.Moved] == 0 || ends[mayastor.Aborted] == 0 || ends[mayastor.Refused] == 0 {
+			t.Errorf("ends %v: want some of each", ends)
+		}
+	})
+	const step = 20
+	for first := range step {
+		t.Run(fmt.Sprintf("every %d s from %d s", step, first), func(t *testing.T) {
+			t.Parallel()
+			for _, write := range []time.Duration{0, 9 * time.Second} {
+				for at := time.Duration(first) * time.Second; at < 4*time.Minute; at += step * time.Second {
+					begun, safe, state := stopAt(t, at, write)
+					mu.Lock()
+					latest = max(latest, begun)
+					if write == 0 {
+						longest = max(longest, safe)
+					}
+					ends[state]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+}
+
+// stopAt throws the switch in a move of two replicas, and returns how long
+// after it something new was last asked of the server, and when the move was
+// over.
+func stopAt(t *testing.T, at, write time.Duration) (begun, safe time.Duration, state mayastor.State) {
+	t.Helper()
+	inBubble(t, simulator.Config{CachePeriod: 30 * time.Second, Latency: 2 * time.Second, RebuildRate: 200 << 20}, 4, func(b *bench) {
+		b.ledger = slowLedger{newMemLedger(), write}
+		thrown := time.Now().Add(at)
+		var log strings.Builder
+		b.log = mayastor.NewAuditLog(&log, 0)
+		b.tweak = func(m *mayastor.Migrator) {
+			m.Stop = func(context.Context, bool) *mayastor.Ending {
+				if time.Now().Before(thrown) {
+					return nil
+				}
+				return &mayastor.Ending{State: mayastor.Aborted, Reason: "Switch", Sentence: "the switch is thrown"}
+			}
+		}
+		vol := b.sim.Published(5*gib, "sata-1", "sata-2")
+		b.sim.Mark(vol)
+		result := b.move(b.order(vol, nvme(4)...))
+		safe, state = max(0, time.Since(thrown)), result.State
+		if state != mayastor.Moved && result.Reason != "Switch" {
+			b.t.Errorf("stopped after %s: %s (%s) %s", at, state, result.Reason, result.Error)
+		}
+		if state == mayastor.Aborted && !strings.Contains(log.String(), `"stop_to_safe_ms":`) {
+			b.t.Errorf("stopped after %s: the end does not say how long it took:\n%s", at, &log)
+		}
+		for _, c := range b.sim.Calls() {
+			up := strings.HasSuffix(c.Path, "replica_count/3") || strings.Contains(c.Path, "/pools/") && strings.HasSuffix(c.Path, "/cordon")
+			if c.Method == http.MethodPut && up {
+				begun = max(begun, c.At.Sub(thrown))
+			}
+		}
+		if begun > 10*time.Second {
+			b.t.Errorf("stopped after %s: something new was asked for %s later", at, begun)
+		}
+		if write == 0 && safe > time.Minute {
+			b.t.Errorf("stopped after %s: at a safe end only %s later\n%s", at, safe, &log)
+		}
+		b.atRest(vol, 2)
+		if got := b.sim.LowestSynced(vol); got < 2 {
+			b.t.Errorf("stopped after %s: copies in sync fell to %d", at, got)
+		}
+	})
+	return begun, safe, state
+}
