@@ -56,7 +56,7 @@ func (w *walk) unusable(beside []ReplicaRef) []Refusal {
 	}
 	groups := map[Reason]*group{}
 	for _, id := range slices.Sorted(maps.Keys(w.targets)) {
-		no := w.obstacle(id, beside)
+		no := w.obstacle(id, beside, w.ask.MaxUsedPercent)
 		if no == nil {
 			continue
 		}
@@ -79,25 +79,6 @@ func (w *walk) unusable(beside []ReplicaRef) []Refusal {
 		no.add(reason, "target pool %s %s%s; %s", g.first, g.text, likewise, w.remedy(reason))
 	}
 	return no
-}
-
-// obstacle is what keeps one target pool from being used, nil if nothing does.
-func (w *walk) obstacle(id string, beside []ReplicaRef) *rejection {
-	pool := w.pools[id]
-	if pool == nil {
-		return &rejection{reason: ReasonPoolUnknown}
-	}
-	if no := w.reject(pool, beside); no != nil {
-		return no
-	}
-	return w.overfull(pool, w.ask.MaxUsedPercent)
-}
-
-func (w *walk) obstacleText(id string, no *rejection) string {
-	if no.reason == ReasonPoolUnknown {
-		return "is not known to Mayastor"
-	}
-	return w.describe(w.pools[id], no)
 }
 
 // landingReasons in the order in which they are told: what could be mended
