@@ -26,6 +26,8 @@ type facts struct {
 	pools   []tiering.Pool
 	nodes   []tiering.Node
 	movable string
+	// steering says by what it is known that moves can be steered.
+	steering string
 	// unsettled is why nothing should move in the whole cluster now, or "".
 	unsettled string
 }
@@ -63,6 +65,7 @@ func newFacts(inventory *mayastor.Inventory) *facts {
 	for i := range inventory.Nodes {
 		f.nodes = append(f.nodes, nodeFacts(&inventory.Nodes[i], inventory))
 	}
+	f.steering = inventory.Capability.Source
 	if c := inventory.Capability; !c.PoolCordon && !c.Removal {
 		f.movable = cmp.Or(c.Source, "it is not known whether this Mayastor lets moves be steered; moves need Mayastor 2.10, or 2.9 and --mayastor-version saying so")
 	}
@@ -200,7 +203,7 @@ func draining(p *mayastor.Pool) bool {
 func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []*diskPool) *tiering.World {
 	w := &tiering.World{
 		Metrics: metrics, Mayastor: mayastorSource, ReadAt: f.readAt(),
-		Movable: f.movable, Unsettled: f.unsettled,
+		Movable: f.movable, Steering: f.steering, Unsettled: f.unsettled,
 		Pools: f.pools, Nodes: f.nodes,
 	}
 	if len(diskPools) == 0 {

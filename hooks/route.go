@@ -17,12 +17,7 @@ func (f *facts) route(rules *tiering.Rules) func(*tiering.Volume, tiering.Tier, 
 				Refusals: []string{"Mayastor does not list the volume; look whether it still exists"},
 			}
 		}
-		steps, refusals := mayastor.Route(f.inventory.Volumes[i], f.inventory.Pools, f.inventory.Nodes, mayastor.Ask{
-			Targets:        pools,
-			MoveSnapshots:  rules.VolumesWithSnapshots == tiering.MoveSnapshots,
-			AllowReduced:   rules.AllowReducedRedundancy,
-			MaxUsedPercent: rules.MaxPoolUsedPercent,
-		}, f.inventory.Capability)
+		steps, refusals := mayastor.Route(f.inventory.Volumes[i], f.inventory.Pools, f.inventory.Nodes, askOf(rules, pools), f.inventory.Capability)
 		var r tiering.Route
 		for _, refusal := range refusals {
 			r.Refusals = append(r.Refusals, refusal.Sentence)

@@ -185,8 +185,9 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		facts := h.facts.of(reading.Inventory)
 		in.World = facts.world(scores.Source, reading.Source, q.Related.DiskPools)
 		in.World.Kubernetes = kubernetes
+		in.World.ScoresReadAt = scores.ReadAt
 		in.Volumes = join(q, rs, facts, scores, recorded)
-		in.Route = facts.route(&policy.Rules)
+		in.Route, in.Candidates = facts.route(&policy.Rules), facts.candidates(&policy.Rules)
 		in.Others, in.Broken = h.others(q)
 		plan = tiering.Decide(in)
 		c.plan, c.status = plan, plan.Status(next)

@@ -21,8 +21,14 @@ type Input struct {
 	Volumes []Volume
 	// Route is asked for each volume that wants to move and passed the gates
 	// before it; it must be pure. nil refuses every move.
-	Route  func(v *Volume, to Tier, pools []string) Route
-	Limits Limits
+	Route func(v *Volume, to Tier, pools []string) Route
+	// Candidates judges, for an explanation, each of the pools as a place for
+	// one more replica of a volume. It is asked once and returns what judges, or
+	// nil for a volume it does not know; that is pure, holds on to no more than
+	// it needs of what the input refers to, and is called only if somebody asks.
+	// nil explains no pool.
+	Candidates func(v *Volume, pools []string) func() []Candidate
+	Limits     Limits
 	// Finalizing is true once the policy is being deleted: nothing new starts.
 	Finalizing bool
 	// Governed is what the cluster's operators hold the policy to; nil where no
@@ -120,6 +126,7 @@ type Decision struct {
 	N int64
 	// TargetPools, sorted, are the pools of the tier To for Move and WouldMove.
 	TargetPools []string
-	// Route of the move for Move and WouldMove.
+	// Route of the move for Move and WouldMove, and for what is held by a gate
+	// after route.
 	Route Route
 }

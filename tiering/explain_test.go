@@ -31,6 +31,11 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// runs lets another volume of node-1 move.
+func runs(in *Input) {
+	in.Volumes = append(in.Volumes, volume("w", live(LiveJob{Name: "j", Policy: "other", From: Cold, To: Hot, TargetPools: []string{"hot-2"}})))
+}
+
 // holdCases has one case for each kind of hold.
 func holdCases(t prover) []gateCase {
 	nine := 10 * tib / 10 * 9
@@ -100,6 +105,20 @@ func holdCases(t prover) []gateCase {
 			in.Policy.Rules.MaxConcurrentMigrations = 1
 			in.Volumes = append(in.Volumes, volume("w", live(LiveJob{Policy: "gold", To: Hot})))
 		})},
+		{name: "a freeze", input: inp(governed(t, free(frozenUntil(noon().Add(time.Hour))...)))},
+		{name: "a freeze without an end", input: inp(func(in *Input) {
+			in.Governed = &Governed{Known: true, Governance: Governance{Freeze: Freeze{Set: true, Reason: "year end"}}}
+		})},
+		{name: "the emergency stop", input: inp(governed(t, free(keyStop, "true", keyStopReason, "array burns")))},
+		{name: "a governance that was never read", input: inp(func(in *Input) { in.Governed = &Governed{} })},
+		{name: "a field outside its range", input: inp(governed(t, free("highWatermarkIOPS.max", "4999")))},
+		{name: "promotions are paused", input: inp(with(func(s *StoragePolicySpec) { s.PausePromotions = new(true) }))},
+		{name: "demotions are paused", volume: vol(on("hot-1"), score(1)), input: inp(with(func(s *StoragePolicySpec) { s.PauseDemotions = new(true) }))},
+		{name: "the governance's cap", input: inp(governed(t, free(keyLimitMoves, "1")), runs)},
+		{name: "the governance's bytes", input: inp(governed(t, free(keyLimitBytes, "10737418240")), runs)},
+		{name: "the governance's moves to a pool", input: inp(governed(t, free(keyLimitPerPool, "1")), runs)},
+		{name: "the governance's moves from a node", input: inp(governed(t, free(keyLimitPerNode, "1")), runs)},
+		{name: "an old view of Kubernetes", input: inp(where(func(w *World) { w.Kubernetes = &Source{Reason: "TooOld"} }))},
 	}
 }
 

@@ -118,7 +118,10 @@ func answer(pass bool, have, want Value) Verdict {
 
 // notAsked is the verdict of a gate that has nothing to ask of a volume: it has
 // no wish to move, or an earlier gate holds it.
-func notAsked(why string) Verdict { return passes(words("not asked: "+why), Value{}) }
+func notAsked(why string) Verdict { return passes(words(unasked+why), Value{}) }
+
+// unasked begins what such a verdict has.
+const unasked = "not asked: "
 
 // turn is what a gate looks at: one volume, when its turn in the plan comes.
 type turn struct {

@@ -10,12 +10,14 @@ import (
 // route: the tier has pools, and every replica of the volume has a step to one
 // of them. The whole move is judged, not its beginning.
 func route(t *turn) Verdict {
-	want := words("a step for every replica")
+	want := words(aStepForEach)
 	switch {
 	case !t.wishes():
 		return notAsked("the volume has no other tier to go to")
 	case !t.clear:
 		return notAsked("an earlier gate holds the volume")
+	case t.routed:
+		return stepped(&t.route)
 	}
 	pools := t.plan.Tiers.Pools(t.to)
 	if len(pools) == 0 {
@@ -40,8 +42,15 @@ func route(t *turn) Verdict {
 		}
 	}
 	t.route, t.routed = r, true
-	return passes(items(int64(r.Replicas), "replicas with a step"), want)
+	return stepped(&r)
 }
+
+// stepped is the verdict on a route that leads somewhere.
+func stepped(r *Route) Verdict {
+	return passes(items(int64(r.Replicas), "replicas with a step"), words(aStepForEach))
+}
+
+const aStepForEach = "a step for every replica"
 
 // readBefore reports whether the reading of Mayastor is older than the end of
 // the volume's last attempt, and from when on one would do. Such a reading may

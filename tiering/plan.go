@@ -33,6 +33,9 @@ type Plan struct {
 	standing standing
 	// active counts the live Jobs of the policy.
 	active int
+	// kept holds, by place in Decisions, what judges the pools that a volume
+	// could go to; nil in a plan that can still ask for it. See Keep.
+	kept map[int]func() []Candidate
 }
 
 // Decide decides for each volume that concerns the policy. The same input,
@@ -88,7 +91,7 @@ func Decide(in Input) *Plan {
 		}
 		held, ok := t.ask(p.gates[inTurn:])
 		if !ok {
-			d.Held, d.Route = held, Route{}
+			d.Held = held
 			continue
 		}
 		p.debit(running, d.Volume, d.To, d.Route.Landing)
@@ -329,9 +332,15 @@ func (p *Plan) Verdicts(i int) []Verdict {
 			p.debit(t.ledger, before.Volume, before.To, before.Route.Landing)
 		}
 	}
+	// The way is not asked for again: it was decided on what it was then.
+	t.route, t.routed = d.Route, d.Route.Replicas > 0
 	all := make([]Verdict, len(p.gates))
 	for k := range p.gates {
-		all[k] = p.gates[k].ask(&t)
+		if p.gates[k].Gate == d.Held.Gate && d.Held.Gate == GateRoute {
+			all[k] = d.Held
+		} else {
+			all[k] = p.gates[k].ask(&t)
+		}
 		all[k].Gate = p.gates[k].Gate
 		t.clear = t.clear && all[k].Pass
 	}

@@ -28,10 +28,16 @@ type World struct {
 	// ReadAt is when the reading of Mayastor began, by the reader's clock; zero
 	// if not known.
 	ReadAt time.Time
+	// ScoresReadAt is when the reading of Prometheus in use began; zero if not
+	// known. It is for explanations alone.
+	ScoresReadAt time.Time
 	// Movable is empty if the server's version lets moves be steered (MS 5.3),
 	// else a sentence that says which version would do. It holds moves, and lets
 	// a dry run show them.
 	Movable string
+	// Steering says, for explanations, by what it is known that moves can be
+	// steered, while Movable is empty.
+	Steering string
 	// Unsettled is empty, or why nothing should move in the whole cluster now:
 	// mixed io-engine versions, a running upgrade, a pool drain.
 	Unsettled string
@@ -196,6 +202,8 @@ const (
 // shared and never changed after it was built.
 type Scores struct {
 	Source Source
+	// ReadAt is when the reading began; zero if not known.
+	ReadAt time.Time
 	// Samples by PersistentVolume name; a volume without one is unknown.
 	Samples map[string]Sample
 }

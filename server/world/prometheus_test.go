@@ -321,6 +321,9 @@ func TestScores(t *testing.T) {
 				p := newTestPrometheus(t, c.prom, Observer{})
 				got := p.Scores(t.Context(), time.Hour)
 				want := tiering.Scores{Source: c.source, Samples: c.samples}
+				if c.source.OK {
+					want.ReadAt = time.Now()
+				}
 				if diff := cmp.Diff(got, want, sameSample); diff != "" {
 					t.Errorf("got (-) want (+):\n%s", diff)
 				}
@@ -365,6 +368,7 @@ func TestScoresThatGrewOldWhileNobodyAskedAreNoData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := healthy()
 		p := newTestPrometheus(t, f, Observer{})
+		read := time.Now()
 		p.Scores(t.Context(), time.Hour)
 		time.Sleep(testLimits.Fresh())
 		f.handle = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -372,7 +376,7 @@ func TestScoresThatGrewOldWhileNobodyAskedAreNoData(t *testing.T) {
 		want := tiering.Scores{Source: tiering.Source{
 			Reason:  TooOld,
 			Message: "What Prometheus last said is too old to act on and it has not answered anew yet; no new move starts until it does.",
-		}}
+		}, ReadAt: read}
 		if diff := cmp.Diff(got, want, sameSample); diff != "" {
 			t.Errorf("got (-) want (+):\n%s", diff)
 		}

@@ -94,10 +94,14 @@ func (p *Prometheus) Scores(ctx context.Context, over time.Duration) tiering.Sco
 	}
 	s := w.cell.get(ctx)
 	src := source(s, time.Now(), p.cfg.Limits, "Prometheus")
-	if !src.OK {
-		return tiering.Scores{Source: src}
+	scores := tiering.Scores{Source: src}
+	if s.known() {
+		scores.ReadAt = s.began
 	}
-	return tiering.Scores{Source: src, Samples: s.value}
+	if src.OK {
+		scores.Samples = s.value
+	}
+	return scores
 }
 
 // refusal is empty, or says why no score is read over such a window.
