@@ -28,9 +28,9 @@ test: ## every test
 race: ## every test under the race detector, with a part of the kills and random runs
 	$(call each,$(MODULES),COUCHESTOR_KILL_EVERY=9 COUCHESTOR_MODEL_RUNS=40 go test -race -shuffle=on -timeout=20m ./...)
 
-e2e: ## migrators on a real API server, which it builds once (a quarter of an hour), and 10 000 random runs
+e2e: ## Jobs and migrators on a real Kubernetes, which it builds once (a quarter of an hour), and 10 000 random runs
 	COUCHESTOR_MODEL_RUNS=10000 go test -count=1 -v -timeout=60m -run='^TestModel$$' ./mayastor
-	$(call each,$(CLUSTER),go test -count=1 -v -timeout=60m -parallel=6 ./rig ./moves)
+	$(call each,$(CLUSTER),go test -count=1 -v -timeout=60m -parallel=6 ./...)
 
 lint: ## format, vet and linters
 	$(call each,$(MODULES) $(CLUSTER),go vet ./...)

@@ -62,13 +62,17 @@ func lifetime() *x509.Certificate {
 	}
 }
 
-// server is the certificate of a server on loopback.
+// ServiceAddress is where pods find the API server: the address of the service
+// kubernetes, on port 443.
+const ServiceAddress = "10.0.0.1"
+
+// server is the certificate of a server on loopback, and of that service.
 func (a *authority) server() (cert, key []byte, err error) {
 	t := lifetime()
 	t.Subject.CommonName = "kube-apiserver"
 	t.KeyUsage = x509.KeyUsageDigitalSignature
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(ServiceAddress)}
 	t.DNSNames = []string{"localhost", "kubernetes.default.svc"}
 	return a.issue(t)
 }

@@ -29,13 +29,12 @@ type Controllers struct {
 
 // usual are the controllers that see to what is installed and to its Jobs, and to
 // pods whose node is lost. There is none that makes or binds volumes: tests do
-// that. Endpoints are not kept, because pods have addresses on loopback, which the
-// API refuses there.
+// that.
 var usual = []string{
 	"job-controller", "deployment-controller", "replicaset-controller",
 	"garbage-collector-controller", "namespace-controller",
 	"serviceaccount-controller", "serviceaccount-token-controller", "root-ca-certificate-publisher-controller",
-	"clusterrole-aggregation-controller",
+	"clusterrole-aggregation-controller", "endpointslice-controller",
 	"node-lifecycle-controller", "taint-eviction-controller", "pod-garbage-collector-controller",
 	"persistentvolume-protection-controller", "persistentvolumeclaim-protection-controller",
 }

@@ -138,8 +138,8 @@ func (p *Process) Output() string {
 	return string(text)
 }
 
-// tail is the end of a file, of so many lines.
-func tail(path string, lines int) string {
+// Tail is the end of a file, of so many lines.
+func Tail(path string, lines int) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error() + "\n"

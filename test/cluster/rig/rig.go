@@ -84,6 +84,9 @@ func (r *Rig) start(ctx context.Context) (err error) {
 	return r.StartAPI(ctx)
 }
 
+// Address is the host and port of the API server.
+func (r *Rig) Address() string { return r.address }
+
 func (r *Rig) logs() string { return filepath.Join(r.Dir, "logs") }
 
 // LogFile is where the process of that name writes to.
@@ -196,7 +199,7 @@ func (r *Rig) Tails(lines int) string {
 	}
 	var b strings.Builder
 	for _, f := range files {
-		fmt.Fprintf(&b, "----- end of %s\n%s", f, tail(f, lines))
+		fmt.Fprintf(&b, "----- end of %s\n%s", f, Tail(f, lines))
 	}
 	return b.String()
 }

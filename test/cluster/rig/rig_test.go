@@ -241,7 +241,7 @@ func TestTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for lines, want := range map[int]string{1: "three\n", 2: "two\nthree\n", 3: "one\ntwo\nthree\n", 9: "one\ntwo\nthree\n"} {
-		if got := tail(path, lines); got != want {
+		if got := Tail(path, lines); got != want {
 			t.Errorf("%d lines: %q, want %q", lines, got, want)
 		}
 	}

@@ -59,11 +59,8 @@ func pod() error {
 	syscall.CloseOnExec(control)
 	requests := json.NewDecoder(bufio.NewReader(f))
 	answers := &speaker{out: json.NewEncoder(f)}
-	for {
-		var r request
-		if requests.Decode(&r) != nil {
-			return nil // the one who asked is gone
-		}
+	var r request
+	for requests.Decode(&r) == nil { // else the one who asked is gone
 		switch {
 		case r.Pod != nil:
 			if err := prepare(*r.Pod); err != nil {
@@ -76,7 +73,9 @@ func pod() error {
 				answers.say(reply{Name: r.Start.Name, Err: err.Error()})
 			}
 		}
+		r = request{}
 	}
+	return nil
 }
 
 // prepare sets the name and opens the network.
