@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -22,6 +23,13 @@ import (
 // would. A document whose kind was defined by the one before it waits until that
 // kind is served.
 func (r *Rig) Apply(ctx context.Context, manifest []byte) error {
+	return r.ApplyWith(ctx, manifest, metav1.PatchOptions{})
+}
+
+// ApplyWith is Apply with options, such as a dry run; field manager and force are
+// always the same.
+func (r *Rig) ApplyWith(ctx context.Context, manifest []byte, options metav1.PatchOptions) error {
+	options.FieldManager, options.Force = "rig", new(true)
 	client, err := dynamic.NewForConfig(r.Admin)
 	if err != nil {
 		return err
@@ -43,13 +51,13 @@ func (r *Rig) Apply(ctx context.Context, manifest []byte) error {
 		if len(object.Object) == 0 {
 			continue // comments only
 		}
-		if err := applyOne(ctx, client, mapper, object); err != nil {
+		if err := applyOne(ctx, client, mapper, object, options); err != nil {
 			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
 }
 
-func applyOne(ctx context.Context, client dynamic.Interface, mapper *restmapper.DeferredDiscoveryRESTMapper, object *unstructured.Unstructured) error {
+func applyOne(ctx context.Context, client dynamic.Interface, mapper *restmapper.DeferredDiscoveryRESTMapper, object *unstructured.Unstructured, options metav1.PatchOptions) error {
 	kind := object.GroupVersionKind()
 	var mapping *meta.RESTMapping
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s is not served", kind))
@@ -69,6 +77,10 @@ func applyOne(ctx context.Context, client dynamic.Interface, mapper *restmapper.
 	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
 		api = client.Resource(mapping.Resource).Namespace(object.GetNamespace())
 	}
-	_, err = api.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: "rig", Force: true})
+	text, err := object.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	_, err = api.Patch(ctx, object.GetName(), types.ApplyPatchType, text, options)
 	return err
 }
