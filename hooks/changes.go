@@ -3,43 +3,31 @@ package hooks
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/billyronks/couchestor/tiering"
 )
 
-// The keys of the decision log.
-const (
-	keyPolicy   = "policy"
-	keyVolume   = "volume"
-	keyClaim    = "claim"
-	keyDecision = "decision"
-	keyFrom     = "from_tier"
-	keyTo       = "to_tier"
-	keyScore    = "score_iops"
-	keyGate     = "gate"
-	keyReason   = "reason"
-	keyJob      = "job"
-	keyOutcome  = "outcome"
-	keyErr      = "err"
-)
-
 // maxPolicies bounds the memory of changes; beyond it all is forgotten, and
-// what is still so is logged once more.
+// what is still so is written once more.
 const maxPolicies = 1000
 
-// changes logs decisions that are not what they were. What it remembers decides
-// nothing, and is lost without harm.
+// changes writes to the audit trail what is not what it was. What it remembers
+// decides nothing, and is lost without harm.
 type changes struct {
 	log  *slog.Logger
 	mu   sync.Mutex
 	last map[string]remembered
+	// frozen and stopped are how the cluster stood when it was looked at last.
+	frozen, stopped bool
 }
 
-// remembered are the decisions of one policy that are worth a line, and the
-// Jobs whose end was logged when it was asked last.
+// remembered are the decisions of one policy that are worth a line, the Jobs
+// whose end was written when it was asked last, and its mode.
 type remembered struct {
 	decisions map[string]kind
 	ended     map[string]bool
+	mode      string
 }
 
 // kind is what has to change to be worth a line.
@@ -49,39 +37,94 @@ type kind struct {
 	gate tiering.Gate
 }
 
-// decided logs what changed since the last request of the policy. plan is nil
-// for a policy that does not compile.
-func (c *changes) decided(p *parent, plan *tiering.Plan, entries []tiering.HistoryEntry) {
+// round is what one request led to.
+type round struct {
+	policy string
+	// plan is nil for a policy that does not compile.
+	plan *tiering.Plan
+	// entries are the results that were recorded.
+	entries []tiering.HistoryEntry
+	// before and after are the status of request and answer.
+	before, after *tiering.StoragePolicyStatus
+	// governed is nil where no governance is configured.
+	governed *tiering.Governed
+	now      time.Time
+}
+
+// decided writes what changed since the last request of the policy.
+func (c *changes) decided(r *round) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.last[p.Name]
-	now := remembered{decisions: before.decisions, ended: make(map[string]bool, len(entries))}
-	for i := range entries {
-		e := &entries[i]
+	c.cluster(r)
+	before := c.last[r.policy]
+	now := remembered{decisions: before.decisions, ended: make(map[string]bool, len(r.entries)), mode: r.after.Mode}
+	for i := range r.entries {
+		e := &r.entries[i]
 		now.ended[e.JobName] = true
 		if !before.ended[e.JobName] {
-			c.log.Info("move ended", keyPolicy, p.Name, keyVolume, e.VolumeName, keyClaim, e.Claim,
-				keyJob, e.JobName, keyOutcome, e.Outcome, keyFrom, e.FromTier, keyTo, e.ToTier, keyErr, e.Error)
+			c.recorded(r.policy, e)
 		}
 	}
-	if plan != nil {
+	// The request's status knows the former mode also after a restart; an old
+	// request is not a change back.
+	if former := r.before.Mode; former != now.mode && before.mode != now.mode {
+		audit(c.log, ActionModeChanged, "mode changed", keyPolicy, r.policy,
+			keyFormerMode, former, keyMode, now.mode, keyReason, r.after.ModeReason)
+	}
+	if r.plan != nil {
 		now.decisions = make(map[string]kind)
-		for i := range plan.Decisions {
-			d := &plan.Decisions[i]
+		for i := range r.plan.Decisions {
+			d := &r.plan.Decisions[i]
 			is := worth(d)
 			was := before.decisions[d.Volume.Name]
 			if is != (kind{}) {
 				now.decisions[d.Volume.Name] = is
 			}
 			if is != was {
-				c.say(p.Name, d)
+				c.say(r.policy, d)
 			}
 		}
 	}
 	if c.last == nil || len(c.last) >= maxPolicies {
 		c.last = make(map[string]remembered)
 	}
-	c.last[p.Name] = now
+	c.last[r.policy] = now
+}
+
+// cluster writes what changed for all policies at once.
+func (c *changes) cluster(r *round) {
+	if r.governed == nil {
+		return
+	}
+	f, s := r.governed.Freeze, r.governed.Stop
+	if is := f.Holds(r.now); is != c.frozen {
+		c.frozen = is
+		if is {
+			until := ""
+			if !f.Until.IsZero() {
+				until = f.Until.UTC().Format(time.RFC3339)
+			}
+			audit(c.log, ActionFreezeBegan, "the cluster is frozen", keyUntil, until, keyReason, f.Reason)
+		} else {
+			audit(c.log, ActionFreezeEnded, "the freeze is over")
+		}
+	}
+	if s.On != c.stopped {
+		c.stopped = s.On
+		if s.On {
+			audit(c.log, ActionStopBegan, "the emergency stop is on", keyReason, s.Reason)
+		} else {
+			audit(c.log, ActionStopEnded, "the emergency stop was lifted")
+		}
+	}
+}
+
+// recorded writes a result that was entered in the history.
+func (c *changes) recorded(policy string, e *tiering.HistoryEntry) {
+	audit(c.log, ActionMoveRecorded, "move recorded", keyOutcome, e.Outcome, keyMove, e.JobName, keyPolicy, policy,
+		keyVolume, e.VolumeName, keyClaim, e.Claim,
+		keyFrom, e.FromTier, keyTo, e.ToTier, keyFromPool, e.FromPool, keyToPool, e.ToPool,
+		keyScore, e.TriggerIOPS, keyError, e.Error)
 }
 
 // worth returns the zero value for what is steady: a volume that stays, or
@@ -93,16 +136,44 @@ func worth(d *tiering.Decision) kind {
 	return kind{d.Act, d.To, d.Held.Gate}
 }
 
+// say writes a decision. A move that starts has the id that all its later lines
+// have, too.
 func (c *changes) say(policy string, d *tiering.Decision) {
 	attrs := []any{
-		keyPolicy, policy, keyVolume, d.Volume.Name, keyClaim, d.Volume.Claim(),
+		keyOutcome, outcome(d.Act), keyPolicy, policy,
+		keyVolume, d.Volume.Name, keyVolumeUUID, d.Volume.UUID, keyClaim, d.Volume.Claim(),
 		keyDecision, d.Act.String(), keyFrom, d.FromWord(), keyTo, d.To.String(),
-		keyScore, figure(d.Volume.Sample.IOPS()),
+		keyScore, d.Volume.Sample.IOPS(),
+	}
+	switch {
+	case d.N > 0:
+		attrs = append(attrs, keyMove, nameJob(d.Volume.UUID, d.N))
+	case d.Volume.Live != nil:
+		attrs = append(attrs, keyMove, d.Volume.Live.Name)
 	}
 	if d.Held.Gate != tiering.NoGate {
 		attrs = append(attrs, keyGate, d.Held.Gate.String(), keyReason, d.Held.Sentence())
+	} else if why := d.Why(); why != "" {
+		attrs = append(attrs, keyReason, why)
 	}
-	c.log.Info("decision changed", attrs...)
+	audit(c.log, ActionDecisionChanged, "decision changed", attrs...)
+}
+
+// outcome is what a decision comes to, in the words of the audit trail.
+func outcome(a tiering.Act) string {
+	switch a {
+	case tiering.Move, tiering.Recover:
+		return "started"
+	case tiering.Moving:
+		return "moving"
+	case tiering.WouldMove:
+		return "shown"
+	case tiering.Hold:
+		return "held"
+	case tiering.Stay:
+		return "stays"
+	}
+	return "held"
 }
 
 // gone forgets a policy.

@@ -49,8 +49,15 @@ type Config struct {
 	// With a Cluster it is of no effect, as is ClaimLabels.
 	DiskPools string
 
-	// Log gets one line for each change of a decision; nil is silent.
+	// Governance is what the cluster's operators hold every policy to, as it was
+	// last read; nil, and a nil answer, mean that there is none. What it returns
+	// is shared and must not be changed. It may be called at once.
+	Governance func() *tiering.Governed
+
+	// Log gets faults of this service; nil is silent.
 	Log *slog.Logger
+	// Audit gets one line for each of [AuditActions]; nil is silent.
+	Audit *slog.Logger
 	// Observer may be nil.
 	Observer Observer
 }
@@ -122,10 +129,16 @@ func New(c Config) (*Hooks, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Audit == nil {
+		c.Audit = slog.New(slog.DiscardHandler)
+	}
+	if c.Governance == nil {
+		c.Governance = func() *tiering.Governed { return nil }
+	}
 	if c.Observer == nil {
 		c.Observer = unobserved{}
 	}
-	return &Hooks{config: c, template: template, turns: make(chan struct{}, decodedAtOnce), changes: changes{log: c.Log}}, nil
+	return &Hooks{config: c, template: template, turns: make(chan struct{}, decodedAtOnce), changes: changes{log: c.Audit}}, nil
 }
 
 var (

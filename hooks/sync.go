@@ -96,7 +96,10 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	if err != nil {
 		return nil, faultf(http.StatusInternalServerError, "the answer cannot be encoded (%s), which is a fault of this service; nothing was done: report it with the request", clip(err.Error()))
 	}
-	h.changes.decided(&q.Parent, c.plan, entries)
+	h.changes.decided(&round{
+		policy: q.Parent.Name, plan: c.plan, entries: entries,
+		before: &before.StoragePolicyStatus, after: &c.status, governed: c.governed, now: c.now,
+	})
 	h.config.Observer.Decided(q.Parent.Name, c.plan, &c.status)
 	if a.Finalized {
 		h.changes.gone(q.Parent.Name)
@@ -151,6 +154,8 @@ type conclusion struct {
 	plan   *tiering.Plan
 	status tiering.StoragePolicyStatus
 	orders []order
+	// governed is nil where no governance is configured.
+	governed *tiering.Governed
 	// holds is true while a volume or Job still needs the policy.
 	holds bool
 	// look is in seconds.
@@ -165,7 +170,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		Policy: policy, Limits: h.config.Limits,
 		Finalizing: q.Finalizing, Previous: previous,
 	}
-	c := conclusion{look: latestLook}
+	c := conclusion{look: latestLook, governed: h.config.Governance()}
 	var plan *tiering.Plan
 	if len(faults) > 0 {
 		c.now = h.config.Now()
@@ -189,6 +194,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		in.Volumes = join(q, rs, facts, scores, recorded)
 		in.Route, in.Candidates = facts.route(&policy.Rules), facts.candidates(&policy.Rules)
 		in.Others, in.Broken = h.others(q)
+		in.Governed = c.governed
 		plan = tiering.Decide(in)
 		c.plan, c.status = plan, plan.Status(next)
 		c.look = min(max(int64((plan.NextLook(c.now)+time.Second-1)/time.Second), 1), latestLook)

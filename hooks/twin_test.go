@@ -31,7 +31,7 @@ type twin struct {
 func newTwin(t testing.TB, c Config) *twin {
 	t.Helper()
 	w := &twin{kube: newKube()}
-	c.Cluster, c.Observer, c.Log = w.kube, nil, nil
+	c.Cluster, c.Observer, c.Log, c.Audit = w.kube, nil, nil, nil
 	var err error
 	if w.hooks, err = New(c); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/billyronks/couchestor/hooks"
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/server/world"
+	"github.com/billyronks/couchestor/tiering"
 )
 
 // Config is all that the service depends on. [Config.Validate] tells all its
@@ -43,13 +44,17 @@ type Config struct {
 	// vouches for nothing.
 	MayastorVersion string
 
+	// GovernancePath is the directory or file of the governance configuration;
+	// empty means that there is none.
+	GovernancePath string
+
 	// CacheTTL is how long what was read is used without reading again.
 	CacheTTL time.Duration
 	// Hooks makes the handler of the hooks from what the server has for it.
 	Hooks func(Parts) (http.Handler, error)
 
-	// Log must not be nil.
-	Log *slog.Logger
+	// Log must not be nil. Audit gets the audit trail; nil is silent.
+	Log, Audit *slog.Logger
 
 	// promTransport replaces the network in tests if it is not nil.
 	promTransport http.RoundTripper
@@ -62,6 +67,8 @@ type Parts struct {
 	// waited for.
 	Ready    func() (ok bool, waiting string)
 	Observer hooks.Observer
+	// Governance returns what is in force; nil if none is configured.
+	Governance func() *tiering.Governed
 }
 
 // mayastorTimeout bounds one reading of the control plane. It has room for

@@ -31,6 +31,9 @@ func busy() *metrics {
 			world.SourceMayastor:   {Tried: true, Reason: world.Unreachable},
 		}
 	}))
+	m.registry.MustRegister(newGovernanceCollector(&governance{
+		current: &tiering.Governed{Source: tiering.Source{OK: true}}, looked: time.Now(),
+	}))
 	o := observer{m, slog.New(slog.DiscardHandler)}
 	o.Request("sync", 200, 3000, 20*time.Millisecond)
 	o.Request("sync", 429, 0, 5*time.Second)

@@ -39,6 +39,11 @@ func Metrics() []Metric {
 			"Volumes of which the last 3 or more attempts failed, as the volumes themselves remember it.",
 		},
 		{
+			"couchestor_governance_accepted", "gauge",
+			nil,
+			"1 if the newest governance configuration is in force, 0 if it cannot be read or has faults and the last good one stays, or nothing starts; not there without --config.",
+		},
+		{
 			"couchestor_held_volumes", "gauge",
 			[]string{"gate", "policy"},
 			"Volumes that a gate holds, by the first that does.",

@@ -58,7 +58,17 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.metrics.registry.MustRegister(newSourceCollector(s.sources.states))
-	answer, err := c.Hooks(Parts{Sources: s.sources, Ready: s.sources.ready, Observer: observer{s.metrics, s.log}})
+	parts := Parts{Sources: s.sources, Ready: s.sources.ready, Observer: observer{s.metrics, s.log}}
+	if c.GovernancePath != "" {
+		audit := c.Audit
+		if audit == nil {
+			audit = slog.New(slog.DiscardHandler)
+		}
+		g := newGovernance(c.GovernancePath, audit)
+		s.metrics.registry.MustRegister(newGovernanceCollector(g))
+		parts.Governance = g.governed
+	}
+	answer, err := c.Hooks(parts)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,9 @@ package main
 import (
 	"context"
 	"os"
+
+	// The image has no files of time zones, and maintenance windows need them.
+	_ "time/tzdata"
 )
 
 func main() {

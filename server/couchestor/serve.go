@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/billyronks/couchestor/hooks"
+	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/server"
 	"github.com/billyronks/couchestor/server/world"
 	"github.com/billyronks/couchestor/tiering"
@@ -37,6 +38,8 @@ type serveOptions struct {
 	settle time.Duration
 	dryRun bool
 	floors hooks.Floors
+
+	governance string
 
 	template, namespace, image string
 	claimLabels                bool
@@ -69,6 +72,14 @@ Jobs are told --mayastor-url, --mayastor-version, --mayastor-token-file,
 --mayastor-ca-file and --max-concurrent-migrations as they are given here; the files
 have to be at the same paths in their pods, which --job-template can see to.
 
+With --config policies are held to what the cluster's operators decided: dry runs
+of new and changed policies, approved ranges, limits, maintenance windows, freeze
+and emergency stop. It is read again when it changes. While it cannot be read the
+last good one stays in force; if there was none, nothing new starts.
+
+The audit trail is written to standard output, one JSON object a line; the log goes
+to standard error.
+
 Two addresses are listened on:
   --listen-address  /hooks/1/sync, /hooks/1/finalize, /hooks/1/customize
   --ops-address     /readyz, /livez, /healthz, /metrics
@@ -92,7 +103,7 @@ SIGTERM or Ctrl-C ends it: what is being answered is finished, for up to 20 seco
 	env.adopt(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		faults := env.read(cmd)
-		cfg, err := o.config(cmd.ErrOrStderr())
+		cfg, err := o.config(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		if err := errors.Join(faults, err); err != nil {
 			return exitError{code: exitUsage, err: err}
 		}
@@ -131,6 +142,8 @@ func (o *serveOptions) bind(f *pflag.FlagSet) {
 	f.DurationVar(&o.floors.CooldownPeriod, "min-cooldown-period", 10*time.Minute, "shortest cooldownPeriod a policy may set")
 	f.DurationVar(&o.floors.MigrationTimeout, "min-migration-timeout", time.Minute, "shortest migrationTimeout a policy may set")
 
+	f.StringVar(&o.governance, "config", "", "governance configuration: the directory where ConfigMap couchestor-governance is mounted, or a YAML file with the same keys; without it policies act at once")
+
 	f.StringVar(&o.template, "job-template", "", "file with the Job to use instead of the built-in one: image, resources, tolerations and so on")
 	f.StringVar(&o.namespace, "job-namespace", "couchestor-system", "namespace of the Jobs")
 	f.StringVar(&o.image, "job-image", "couchestor:latest", "image of the Jobs where --job-template names none: that of this program")
@@ -143,7 +156,7 @@ func (o *serveOptions) bind(f *pflag.FlagSet) {
 }
 
 // config is what the flags ask for; the error is every fault of it.
-func (o *serveOptions) config(stderr io.Writer) (server.Config, error) {
+func (o *serveOptions) config(stdout, stderr io.Writer) (server.Config, error) {
 	var faults []error
 	note := func(flag string, err error) {
 		if err != nil {
@@ -155,7 +168,7 @@ func (o *serveOptions) config(stderr io.Writer) (server.Config, error) {
 		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey,
 		PrometheusURL: o.prometheusURL, PrometheusTimeout: o.prometheusTimeout,
 		ScrapeInterval: o.scrape, CacheTTL: o.cache,
-		MayastorVersion: o.mayastor.version,
+		MayastorVersion: o.mayastor.version, GovernancePath: o.governance,
 	}
 	var err error
 	if o.prometheusHTTP != "" {
@@ -172,7 +185,9 @@ func (o *serveOptions) config(stderr io.Writer) (server.Config, error) {
 		faults = append(faults, err)
 	}
 
+	cfg.Audit = mayastor.NewAuditLog(stdout, slog.LevelInfo).With("actor", actor())
 	hc := o.hooksConfig(cfg.Log)
+	hc.Audit = cfg.Audit
 	if o.template != "" {
 		text, err := os.ReadFile(o.template)
 		note("--job-template", err)
@@ -183,6 +198,7 @@ func (o *serveOptions) config(stderr io.Writer) (server.Config, error) {
 	}
 	cfg.Hooks = func(p server.Parts) (http.Handler, error) {
 		hc.Sources, hc.Ready, hc.Observer = p.Sources, p.Ready, p.Observer
+		hc.Governance = p.Governance
 		h, err := hooks.New(hc)
 		if err != nil {
 			return nil, err

@@ -1,0 +1,120 @@
+package hooks
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/billyronks/couchestor/tiering"
+)
+
+// rule holds a rig's policies to a governance; the answer is what it returns
+// from then on, and may be changed.
+func govern(t testing.TB, c *Config, data map[string]string) **tiering.Governed {
+	t.Helper()
+	g, faults := tiering.ParseGovernance(data)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	now := &tiering.Governed{Governance: g, Known: true, Source: tiering.Source{OK: true}}
+	c.Governance = func() *tiering.Governed { return now }
+	return &now
+}
+
+// at once is a governance that asks for no dry run, with more keys.
+func atOnce(more ...string) map[string]string {
+	data := map[string]string{"newPolicyDryRun": "0s", "thresholdChangeDryRun": "0s"}
+	for i := 0; i < len(more); i += 2 {
+		data[more[i]] = more[i+1]
+	}
+	return data
+}
+
+// The table of actions is documentation that machines rely on: a change of it is
+// a change of the interface.
+func TestTheTableOfAuditActions(t *testing.T) {
+	var b strings.Builder
+	for _, a := range AuditActions() {
+		fmt.Fprintf(&b, "%s %s %s: %s\n", a.Action, "outcome="+a.Outcome, a.Level, a.Meaning)
+	}
+	golden := filepath.Join("testdata", "audit-actions.txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("run with -update if it is right (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheServiceHoldsPoliciesToTheGovernance(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		data  map[string]string
+		moves bool
+		mode  string
+	}{
+		{"nothing is asked for", atOnce(), true, "Active"},
+		{"a freeze", atOnce("freeze.until", stamp(noon.Add(time.Hour)), "freeze.reason", "year end"), false, "Frozen"},
+		{"a stop", atOnce("emergencyStop", "true"), false, "Stopped"},
+		{"a range", atOnce("cooldownPeriod.min", "25h"), false, "Rejected"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, func(config *Config) { govern(t, config, c.data) })
+			r.run(2, 1) // runs on, whatever is decided
+			a := r.sync(t)
+			if got := len(a.Children) == 2; got != c.moves || a.Status.Mode != c.mode {
+				t.Errorf("got children %v in mode %s, want moves %v in mode %s", a.names(), a.Status.Mode, c.moves, c.mode)
+			}
+			if got := a.condition(tiering.ConditionGovernanceAccepted); got != "True Accepted" {
+				t.Errorf("governance is %q", got)
+			}
+		})
+	}
+}
+
+func TestTheClusterIsFrozenOnceInTheAuditTrail(t *testing.T) {
+	var out bytes.Buffer
+	end := noon.Add(time.Hour)
+	r := newRig(t, func(c *Config) {
+		govern(t, c, atOnce("freeze.until", stamp(end), "freeze.reason", "year end"))
+		c.Audit = slog.New(slog.NewTextHandler(&out, nil))
+	})
+	wrote := func(step, want string) {
+		t.Helper()
+		for range 2 {
+			r.sync(t)
+			r.keep()
+		}
+		n := 0
+		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, "freeze_") {
+				n++
+				if want == "" || !strings.Contains(line, want) {
+					t.Errorf("%s: got %s, want %q", step, line, want)
+				}
+			}
+		}
+		if (n == 1) != (want != "") {
+			t.Errorf("%s: got %d lines, want %q", step, n, want)
+		}
+		out.Reset()
+	}
+	wrote("it begins", "action=freeze_began outcome=began until="+stamp(end)+` reason="year end"`)
+	r.now = end.Add(-time.Second)
+	wrote("a second before its end", "")
+	r.now = end
+	wrote("it ends", "action=freeze_ended")
+}
