@@ -313,7 +313,7 @@ func TestEachPrinterColumnLeadsToAFieldOfTheSchema(t *testing.T) {
 	if len(v.Columns) == 0 {
 		t.Fatal("no printer columns")
 	}
-	filter := regexp.MustCompile(`\[\?\(@\.type=="[A-Za-z]+"\)\]`)
+	filter := regexp.MustCompile(`\[(\?\(@\.type=="[A-Za-z]+"\)|0)\]`)
 	for _, column := range v.Columns {
 		path := strings.TrimPrefix(filter.ReplaceAllString(column.JSONPath, "[]"), ".")
 		if strings.HasPrefix(path, "metadata.") {

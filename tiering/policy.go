@@ -22,17 +22,20 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=storagepolicies,scope=Cluster,shortName=sp;spolicy
 // +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.status.mode`
 // +kubebuilder:printcolumn:name="Volumes",type=integer,JSONPath=`.status.watchedVolumes`
+// +kubebuilder:printcolumn:name="Moving",type=integer,JSONPath=`.status.activeMigrations`
+// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failedMigrations`
+// +kubebuilder:printcolumn:name="Unknown",type=integer,JSONPath=`.status.unknownVolumes`
 // +kubebuilder:printcolumn:name="Hot",type=integer,JSONPath=`.status.hotVolumes`
 // +kubebuilder:printcolumn:name="Warm",type=integer,JSONPath=`.status.warmVolumes`,priority=1
 // +kubebuilder:printcolumn:name="Cold",type=integer,JSONPath=`.status.coldVolumes`
-// +kubebuilder:printcolumn:name="Unknown",type=integer,JSONPath=`.status.unknownVolumes`
-// +kubebuilder:printcolumn:name="Moving",type=integer,JSONPath=`.status.activeMigrations`
-// +kubebuilder:printcolumn:name="Failed",type=integer,JSONPath=`.status.failedMigrations`
-// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.modeReason`,priority=1
+// +kubebuilder:printcolumn:name="Mixed",type=integer,JSONPath=`.status.mixedVolumes`,priority=1
+// +kubebuilder:printcolumn:name="Last move",type=date,JSONPath=`.status.migrationHistory[0].timestamp`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.modeReason`,priority=1
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, because each Job carries it as a label; choose a shorter name"
 type StoragePolicy struct {
 	metav1.TypeMeta   `json:",inline"`
