@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/billyronks/couchestor/server/explain"
 	"github.com/billyronks/couchestor/server/world"
 	"github.com/billyronks/couchestor/tiering"
 )
@@ -34,7 +35,7 @@ func busy() *metrics {
 	m.registry.MustRegister(newGovernanceCollector(&governance{
 		current: &tiering.Governed{Source: tiering.Source{OK: true}}, looked: time.Now(),
 	}))
-	o := observer{m, slog.New(slog.DiscardHandler)}
+	o := observer{m, new(explain.Book), slog.New(slog.DiscardHandler)}
 	o.Request("sync", 200, 3000, 20*time.Millisecond)
 	o.Request("sync", 429, 0, 5*time.Second)
 	m.observer().Query(world.SourcePrometheus, 80*time.Millisecond, nil)

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/billyronks/couchestor/hooks"
+	"github.com/billyronks/couchestor/server/explain"
 	"github.com/billyronks/couchestor/tiering"
 )
 
-// observer counts what the hooks do. Steady state is silent: of the requests
+// observer counts what the hooks do, and keeps what they decided last. Steady state is silent: of the requests
 // only those are logged that were refused, and back-pressure not even then.
 type observer struct {
 	metrics *metrics
+	book    *explain.Book
 	log     *slog.Logger
 }
 
@@ -40,7 +42,11 @@ func (o observer) Request(hook string, status int, bytes int64, took time.Durati
 // Decided implements [hooks.Observer].
 func (o observer) Decided(policy string, plan *tiering.Plan, status *tiering.StoragePolicyStatus) {
 	o.metrics.rounds.decided(policy, plan, status)
+	o.book.Decided(policy, plan, status)
 }
 
 // Gone implements [hooks.Observer].
-func (o observer) Gone(policy string) { o.metrics.rounds.gone(policy) }
+func (o observer) Gone(policy string) {
+	o.metrics.rounds.gone(policy)
+	o.book.Gone(policy)
+}

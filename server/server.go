@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+
+	"github.com/billyronks/couchestor/server/explain"
 )
 
 // Limits on connections. A hook's body may take a while on a busy network, and
@@ -34,7 +36,9 @@ type Server struct {
 
 	sources *sources
 	metrics *metrics
-	log     *slog.Logger
+	// book has what was decided last, to be explained.
+	book explain.Book
+	log  *slog.Logger
 
 	hooks, ops http.Handler
 }
@@ -58,7 +62,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.metrics.registry.MustRegister(newSourceCollector(s.sources.states))
-	parts := Parts{Sources: s.sources, Ready: s.sources.ready, Observer: observer{s.metrics, s.log}}
+	parts := Parts{Sources: s.sources, Ready: s.sources.ready, Observer: observer{s.metrics, &s.book, s.log}}
 	if c.GovernancePath != "" {
 		audit := c.Audit
 		if audit == nil {
@@ -86,11 +90,12 @@ func (s *Server) opsRoutes() http.Handler {
 	r.Get("/healthz", live)
 	r.Get("/readyz", s.ready)
 	r.Method(http.MethodGet, "/metrics", s.metrics.handler())
+	s.book.Mount(r)
 	return r
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	line(w, http.StatusNotFound, "there is nothing here; try /readyz, /livez, /healthz or /metrics")
+	line(w, http.StatusNotFound, "there is nothing here; try /explain, /readyz, /livez, /healthz or /metrics")
 }
 
 func notAllowed(w http.ResponseWriter, r *http.Request) {

@@ -120,9 +120,9 @@ func TestOpsRoutes(t *testing.T) {
 		{"GET", "/livez", 200, "ok\n"},
 		{"GET", "/healthz", 200, "ok\n"},
 		{"POST", "/livez", 405, "this path does not answer to POST\n"},
-		{"GET", "/livez/", 404, "there is nothing here; try /readyz, /livez, /healthz or /metrics\n"},
-		{"GET", "/", 404, "there is nothing here; try /readyz, /livez, /healthz or /metrics\n"},
-		{"POST", "/hooks/1/sync", 404, "there is nothing here; try /readyz, /livez, /healthz or /metrics\n"},
+		{"GET", "/livez/", 404, "there is nothing here; try /explain, /readyz, /livez, /healthz or /metrics\n"},
+		{"GET", "/", 404, "there is nothing here; try /explain, /readyz, /livez, /healthz or /metrics\n"},
+		{"POST", "/hooks/1/sync", 404, "there is nothing here; try /explain, /readyz, /livez, /healthz or /metrics\n"},
 	} {
 		t.Run(c.method+" "+c.path, func(t *testing.T) {
 			code, body := get(s.ops, c.method, c.path)

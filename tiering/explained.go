@@ -15,13 +15,12 @@ func (p *Plan) Explain(status *StoragePolicyStatus) Explanation {
 	e := ExplainFaults(p.in.Policy.Name, p.in.Now, status)
 	e.Generation = p.in.Policy.Generation
 	e.Sources = p.explainSources()
-	e.Tiers = p.explainTiers()
+	e.Tiers, e.Counts = p.explainTiers(), p.Counts()
 	order := p.orders()
 	var moves []MoveExplanation
 	for i := range p.Decisions {
 		d := &p.Decisions[i]
 		e.Volumes = append(e.Volumes, p.summary(i))
-		e.Counts.add(d)
 		if m := p.explainMove(d, order[i]); m != nil {
 			moves = append(moves, *m)
 		}
@@ -77,6 +76,15 @@ func remarkable(c *metav1.Condition) bool {
 		return c.Status != metav1.ConditionTrue
 	}
 	return c.Status == metav1.ConditionTrue
+}
+
+// Counts returns how many volumes there are of each kind of decision.
+func (p *Plan) Counts() Counts {
+	var c Counts
+	for i := range p.Decisions {
+		c.add(&p.Decisions[i])
+	}
+	return c
 }
 
 // add counts one decision.
@@ -242,6 +250,9 @@ func (p *Plan) explainTiers() []TierExplanation {
 		why[a.Pool] = a.Why
 	}
 	all := []TierExplanation{}
+	if len(p.in.World.Pools) == 0 && !p.in.World.Mayastor.OK {
+		return all // It is not known which pools there are.
+	}
 	for _, t := range [...]Tier{Hot, Warm, Cold, NoTier} {
 		e := TierExplanation{Tier: t.String(), Pools: []PoolExplanation{}}
 		for place := range p.in.World.Pools {

@@ -82,7 +82,7 @@ to standard error.
 
 Two addresses are listened on:
   --listen-address  /hooks/1/sync, /hooks/1/finalize, /hooks/1/customize
-  --ops-address     /readyz, /livez, /healthz, /metrics
+  --ops-address     /explain, /readyz, /livez, /healthz, /metrics
 
 /readyz answers 200 once Prometheus and Mayastor were each tried once. It stays so
 while one of them is down: then no new move starts, running ones go on, and the
