@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/config"
+	"k8s.io/client-go/rest"
 
 	"github.com/billyronks/couchestor/hooks"
 	"github.com/billyronks/couchestor/mayastor"
@@ -50,6 +51,11 @@ type Config struct {
 
 	// CacheTTL is how long what was read is used without reading again.
 	CacheTTL time.Duration
+	// Kubernetes reaches the cluster whose volumes are read here; nil means that
+	// they come with each request. Claims reads claims, for their labels.
+	Kubernetes *rest.Config
+	Claims     bool
+
 	// Hooks makes the handler of the hooks from what the server has for it.
 	Hooks func(Parts) (http.Handler, error)
 
@@ -63,6 +69,8 @@ type Config struct {
 // Parts are what the hooks need of the server.
 type Parts struct {
 	Sources hooks.Sources
+	// Cluster is nil if volumes come with each request.
+	Cluster hooks.Cluster
 	// Ready reports whether each source was tried once, and if not, what is
 	// waited for.
 	Ready    func() (ok bool, waiting string)

@@ -83,11 +83,16 @@ func newMetrics(build Build) *metrics {
 	for _, source := range world.Sources() {
 		m.queries.WithLabelValues(source)
 		m.querySeconds.WithLabelValues(source)
-		for _, reason := range world.Reasons() {
-			m.failures.WithLabelValues(reason, source)
-		}
+		m.expect(source)
 	}
 	return m
+}
+
+// expect begins the failures of a source at zero.
+func (m *metrics) expect(source string) {
+	for _, reason := range world.Reasons() {
+		m.failures.WithLabelValues(reason, source)
+	}
 }
 
 // observer counts what the readers do.
@@ -143,6 +148,33 @@ func (c *sourceCollector) Collect(ch chan<- prometheus.Metric) {
 		for _, reason := range world.Reasons() {
 			ch <- prometheus.MustNewConstMetric(c.fault, prometheus.GaugeValue, count(reason == st.Reason), reason, source)
 		}
+	}
+}
+
+// objectCollector shows what is held of Kubernetes at the moment of the scrape.
+type objectCollector struct {
+	counts         func() (objects, lists map[string]int)
+	objects, lists *prometheus.Desc
+}
+
+func newObjectCollector(counts func() (objects, lists map[string]int)) *objectCollector {
+	return &objectCollector{
+		counts:  counts,
+		objects: desc("couchestor_kubernetes_objects"),
+		lists:   desc("couchestor_kubernetes_lists_total"),
+	}
+}
+
+func (c *objectCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.objects
+	ch <- c.lists
+}
+
+func (c *objectCollector) Collect(ch chan<- prometheus.Metric) {
+	objects, lists := c.counts()
+	for kind, n := range objects {
+		ch <- prometheus.MustNewConstMetric(c.objects, prometheus.GaugeValue, float64(n), kind)
+		ch <- prometheus.MustNewConstMetric(c.lists, prometheus.CounterValue, float64(lists[kind]), kind)
 	}
 }
 

@@ -35,6 +35,9 @@ func busy() *metrics {
 	m.registry.MustRegister(newGovernanceCollector(&governance{
 		current: &tiering.Governed{Source: tiering.Source{OK: true}}, looked: time.Now(),
 	}))
+	m.registry.MustRegister(newObjectCollector(func() (objects, lists map[string]int) {
+		return map[string]int{"persistentvolumes": 70, "jobs": 0}, map[string]int{"persistentvolumes": 1, "jobs": 2}
+	}))
 	o := observer{m, new(explain.Book), slog.New(slog.DiscardHandler)}
 	o.Request("sync", 200, 3000, 20*time.Millisecond)
 	o.Request("sync", 429, 0, 5*time.Second)

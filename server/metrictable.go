@@ -69,6 +69,16 @@ func Metrics() []Metric {
 			"Hook requests by hook and status code. Without requests for the hook sync Metacontroller does not reach the service.",
 		},
 		{
+			"couchestor_kubernetes_lists_total", "counter",
+			[]string{"kind"},
+			"Whole lists of a kind of object, with --volumes-from=api. After the first one each is the end of a gap that the watch could not bridge; many are a sign of trouble with the API server.",
+		},
+		{
+			"couchestor_kubernetes_objects", "gauge",
+			[]string{"kind"},
+			"Objects of a kind that are held in memory, with --volumes-from=api; of PersistentVolumes those of Mayastor's driver, of Jobs those that moved or move a volume.",
+		},
+		{
 			"couchestor_move_duration_seconds", "summary",
 			[]string{"direction", "policy"},
 			"How long the moves took, from the Job's first step to the verified end, that reached their tier and were not run by hand. From the policy's status, as couchestor_moves_ended_total.",
@@ -141,7 +151,7 @@ func Metrics() []Metric {
 		{
 			"couchestor_source_failures_total", "counter",
 			[]string{"reason", "source"},
-			"Readings of a source that were no data, by reason.",
+			"Readings of a source that were no data, by reason; of Kubernetes, lists and watches that failed.",
 		},
 		{
 			"couchestor_source_queries_total", "counter",
@@ -156,12 +166,12 @@ func Metrics() []Metric {
 		{
 			"couchestor_source_snapshot_age_seconds", "gauge",
 			[]string{"source"},
-			"Age of the last good reading; of several windows, of the oldest that is kept. +Inf if there was none. Sources are read when a hook asks, so up to the resync period of 300 seconds is usual.",
+			"Age of the last good reading; of several windows, of the oldest that is kept. +Inf if there was none. Prometheus and Mayastor are read when a hook asks, so up to the resync period of 300 seconds is usual; Kubernetes is watched, and 180 seconds are too many.",
 		},
 		{
 			"couchestor_source_up", "gauge",
 			[]string{"source"},
-			"1 if the last reading was good, for each window; else 0, and no new move starts once the last good one is too old.",
+			"1 if the last reading was good, for each window or kind of object; else 0, and no new move starts once the last good one is too old.",
 		},
 		{
 			"couchestor_tier_capacity_bytes", "gauge",

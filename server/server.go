@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/billyronks/couchestor/server/explain"
+	"github.com/billyronks/couchestor/server/world"
 )
 
 // Limits on connections. A hook's body may take a while on a busy network, and
@@ -62,7 +63,11 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.metrics.registry.MustRegister(newSourceCollector(s.sources.states))
-	parts := Parts{Sources: s.sources, Ready: s.sources.ready, Observer: observer{s.metrics, &s.book, s.log}}
+	if s.sources.kubernetes != nil {
+		s.metrics.registry.MustRegister(newObjectCollector(s.sources.kubernetes.Counts))
+		s.metrics.expect(world.SourceKubernetes)
+	}
+	parts := Parts{Sources: s.sources, Cluster: s.sources.cluster(), Ready: s.sources.ready, Observer: observer{s.metrics, &s.book, s.log}}
 	if c.GovernancePath != "" {
 		audit := c.Audit
 		if audit == nil {
@@ -143,6 +148,10 @@ func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
 	// are read when a hook asks.
 	trying, enough := context.WithCancel(ctx)
 	wg.Go(func() { s.sources.try(trying) })
+	// What is followed is so until the last answer was given.
+	following, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	wg.Go(func() { s.sources.follow(following) })
 
 	var err error
 	select {
@@ -155,6 +164,7 @@ func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
 		s.shutdown(context.WithoutCancel(ctx), srv)
 	}
 	enough()
+	leave()
 	s.sources.close()
 	wg.Wait()
 	s.log.InfoContext(ctx, "stopped")

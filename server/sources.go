@@ -9,6 +9,7 @@ import (
 
 	"github.com/billyronks/couchestor/hooks"
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/server/cluster"
 	"github.com/billyronks/couchestor/server/world"
 	"github.com/billyronks/couchestor/tiering"
 )
@@ -17,6 +18,8 @@ import (
 type sources struct {
 	prometheus *world.Prometheus
 	mayastor   *world.Mayastor
+	// kubernetes is nil where requests bring what they relate.
+	kubernetes *cluster.Reader
 	// first is the window of the first try, when no policy has asked yet.
 	first time.Duration
 }
@@ -34,7 +37,7 @@ func newSources(c Config, observe world.Observer) (*sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sources{
+	s := &sources{
 		prometheus: p,
 		mayastor: world.NewMayastor(world.MayastorConfig{
 			Reader: r, URL: c.Mayastor.URL, Claimed: c.MayastorVersion,
@@ -42,7 +45,26 @@ func newSources(c Config, observe world.Observer) (*sources, error) {
 		}),
 		// The default samplingWindow, so that the first sync finds it read.
 		first: max(time.Hour, world.MinWindow(c.ScrapeInterval)),
-	}, nil
+	}
+	if c.Kubernetes != nil {
+		s.kubernetes, err = cluster.New(cluster.Config{REST: c.Kubernetes, Claims: c.Claims, Observe: observe, Log: c.Log})
+	}
+	return s, err
+}
+
+// cluster is what the hooks get; nil where requests bring what they relate.
+func (s *sources) cluster() hooks.Cluster {
+	if s.kubernetes == nil {
+		return nil
+	}
+	return s.kubernetes
+}
+
+// follow keeps what is followed up to date until ctx ends.
+func (s *sources) follow(ctx context.Context) {
+	if s.kubernetes != nil {
+		s.kubernetes.Run(ctx)
+	}
 }
 
 // Scores implements [hooks.Sources].
@@ -70,10 +92,14 @@ func (s *sources) try(ctx context.Context) {
 
 // states says how each source is, by its name.
 func (s *sources) states() map[string]world.State {
-	return map[string]world.State{
+	states := map[string]world.State{
 		world.SourcePrometheus: s.prometheus.State(),
 		world.SourceMayastor:   s.mayastor.State(),
 	}
+	if s.kubernetes != nil {
+		states[world.SourceKubernetes] = s.kubernetes.State()
+	}
+	return states
 }
 
 // untried lists, sorted, the sources of which no try has ended yet.
@@ -88,10 +114,13 @@ func (s *sources) untried() []string {
 	return names
 }
 
-// ready reports whether each source was tried once, and if not, what is waited
-// for.
+// ready reports whether each source was tried once, and Kubernetes was read, and
+// if not, what is waited for.
 func (s *sources) ready() (ok bool, waiting string) {
 	names := s.untried()
+	if slices.Equal(names, []string{world.SourceKubernetes}) {
+		return false, "waits for Kubernetes: " + strings.TrimRight(s.kubernetes.Waiting(), ".")
+	}
 	return len(names) == 0, "has not tried " + strings.Join(names, " and ") + " yet"
 }
 

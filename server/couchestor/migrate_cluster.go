@@ -59,9 +59,7 @@ func (o *migrateOptions) validateLedger() error {
 
 // config finds the cluster, or fails with errNoLedger.
 func (c *clusterFlags) config() (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = c.kubeconfig
-	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	cfg, err := loadCluster(c.kubeconfig)
 	switch {
 	case clientcmd.IsEmptyConfig(err):
 		return nil, errNoLedger

@@ -42,6 +42,8 @@ type serveOptions struct {
 	governance string
 
 	template, namespace, image string
+	volumesFrom                volumesFrom
+	kubeconfig                 string
 	claimLabels                bool
 	diskPools                  string
 	maxBody                    size
@@ -51,7 +53,7 @@ type serveOptions struct {
 }
 
 func newServeCommand() *cobra.Command {
-	o := serveOptions{maxBody: 128 << 20, rate: 100 << 20}
+	o := serveOptions{maxBody: 128 << 20, rate: 100 << 20, volumesFrom: fromRelated}
 	env := settings{plain: map[string]string{
 		"prometheus-url":            "PROMETHEUS_URL",
 		"mayastor-url":              "MAYASTOR_URL",
@@ -65,8 +67,15 @@ func newServeCommand() *cobra.Command {
 
 The service is asked "what should exist?" for each StoragePolicy and answers with
 Jobs and status. It reads Prometheus and Mayastor and changes nothing itself; the
-Jobs do. It keeps nothing on disk and needs no permission in Kubernetes, so it may
-be killed, restarted or run twice at any time.
+Jobs do. It keeps nothing on disk, so it may be killed, restarted or run twice at any
+time.
+
+Volumes, claims, policies and Jobs come with each request, and the service needs no
+permission in Kubernetes. With more than about 500 volumes such requests get long:
+with --volumes-from=api it reads these objects itself, and DiskPools where there are
+any, for which its service account has to be allowed to list and watch them. The
+mode may be changed at any time; from api back to related syncs are refused for up to
+20 minutes, until Metacontroller, or a restart of it, sends the objects again.
 
 Jobs are told --mayastor-url, --mayastor-version, --mayastor-token-file,
 --mayastor-ca-file and --max-concurrent-migrations as they are given here; the files
@@ -84,8 +93,8 @@ Two addresses are listened on:
   --listen-address  /hooks/1/sync, /hooks/1/finalize, /hooks/1/customize
   --ops-address     /explain, /readyz, /livez, /healthz, /metrics
 
-/readyz answers 200 once Prometheus and Mayastor were each tried once. It stays so
-while one of them is down: then no new move starts, running ones go on, and the
+/readyz answers 200 once Prometheus and Mayastor were each tried once and Kubernetes,
+if it is read, was. It stays so while one of them is down: then no new move starts, running ones go on, and the
 status of each policy says why.
 
 SIGTERM or Ctrl-C ends it: what is being answered is finished, for up to 20 seconds.`,
@@ -147,8 +156,10 @@ func (o *serveOptions) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.template, "job-template", "", "file with the Job to use instead of the built-in one: image, resources, tolerations and so on")
 	f.StringVar(&o.namespace, "job-namespace", "couchestor-system", "namespace of the Jobs")
 	f.StringVar(&o.image, "job-image", "couchestor:latest", "image of the Jobs where --job-template names none: that of this program")
-	f.BoolVar(&o.claimLabels, "claim-labels", true, "let volumeSelector see the labels of claims; without, Metacontroller sends no PersistentVolumeClaims")
-	f.StringVar(&o.diskPools, "diskpools", "", "group/version in which the cluster serves DiskPools, to add their labels to the pools'; one that is not served stops every sync")
+	f.Var(&o.volumesFrom, "volumes-from", "related: Metacontroller sends all volumes with each request; api: read them from Kubernetes, for more than about 500 volumes")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig for --volumes-from=api; without it $KUBECONFIG, ~/.kube/config and the pod's own service account are tried, in this order")
+	f.BoolVar(&o.claimLabels, "claim-labels", true, "let volumeSelector see the labels of claims; without, no PersistentVolumeClaims are read")
+	f.StringVar(&o.diskPools, "diskpools", "", "group/version in which the cluster serves DiskPools, to add their labels to the pools'; one that is not served stops every sync. With --volumes-from=api the version is found out, and this is left out or auto")
 	f.Var(&o.maxBody, "max-body", "longest hook request")
 
 	f.Var(&o.logLevel, "log-level", "debug, info, warn or error")
@@ -184,6 +195,10 @@ func (o *serveOptions) config(stdout, stderr io.Writer) (server.Config, error) {
 	if err := cfg.Validate(); err != nil {
 		faults = append(faults, err)
 	}
+	if cfg.Kubernetes, err = o.kubernetes(); err != nil {
+		faults = append(faults, err)
+	}
+	cfg.Claims = o.claimLabels
 
 	cfg.Audit = mayastor.NewAuditLog(stdout, slog.LevelInfo).With("actor", actor())
 	hc := o.hooksConfig(cfg.Log)
@@ -197,7 +212,7 @@ func (o *serveOptions) config(stdout, stderr io.Writer) (server.Config, error) {
 		}
 	}
 	cfg.Hooks = func(p server.Parts) (http.Handler, error) {
-		hc.Sources, hc.Ready, hc.Observer = p.Sources, p.Ready, p.Observer
+		hc.Sources, hc.Cluster, hc.Ready, hc.Observer = p.Sources, p.Cluster, p.Ready, p.Observer
 		hc.Governance = p.Governance
 		h, err := hooks.New(hc)
 		if err != nil {
@@ -254,7 +269,7 @@ func (o *serveOptions) hooksConfig(log *slog.Logger) hooks.Config {
 			Settle: o.settle, DryRun: o.dryRun,
 		},
 		Floors: floors, MaxBody: int64(o.maxBody),
-		ClaimLabels: o.claimLabels, DiskPools: o.diskPools,
+		ClaimLabels: o.claimLabels, DiskPools: o.relatedDiskPools(),
 		Log: log,
 	}
 }

@@ -98,9 +98,9 @@ func timedOut(err error) bool {
 	return ok && t.Timeout()
 }
 
-// cause is what is at the bottom of a transport error, without what differs
+// Cause is what is at the bottom of a transport error, without what differs
 // from one try to the next: local ports, addresses of name servers.
-func cause(err error) string {
+func Cause(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}

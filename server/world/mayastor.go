@@ -143,7 +143,7 @@ func (m *Mayastor) why(e *mayastor.Error) string {
 	if e.Err == nil {
 		return clip(e.Op)
 	}
-	return cause(e.Err)
+	return Cause(e.Err)
 }
 
 // Tried reports whether one reading has ended, good or not.

@@ -159,7 +159,7 @@ func (c *promClient) fault(ctx context.Context, err error) *Fault {
 	if !ok {
 		return &Fault{
 			Reason:  Unreachable,
-			Message: fmt.Sprintf("Prometheus at %s cannot be reached (%s), %s; check --prometheus-url and that Prometheus runs.", c.host, cause(err), consequence),
+			Message: fmt.Sprintf("Prometheus at %s cannot be reached (%s), %s; check --prometheus-url and that Prometheus runs.", c.host, Cause(err), consequence),
 			Err:     err,
 		}
 	}

@@ -12,9 +12,11 @@ import (
 const (
 	SourcePrometheus = "prometheus"
 	SourceMayastor   = "mayastor"
+	// SourceKubernetes is read by package cluster, if at all.
+	SourceKubernetes = "kubernetes"
 )
 
-// Sources lists the names.
+// Sources lists the names of those that this package reads.
 func Sources() []string { return []string{SourcePrometheus, SourceMayastor} }
 
 // State is how a source is, for health and metrics.
@@ -39,6 +41,9 @@ type Observer struct {
 	// not for one that was ended because the service ends.
 	Reading func(source, reason string)
 }
+
+// Failed tells of a reading that failed.
+func (o Observer) Failed(source string, fault *Fault) { o.reading(source, fault) }
 
 func (o Observer) query(source string, took time.Duration, err error) {
 	if o.Query != nil {
