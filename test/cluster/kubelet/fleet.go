@@ -139,7 +139,7 @@ func Start(ctx context.Context, r *rig.Rig, cfg Config) (*Fleet, error) {
 
 func (f *Fleet) start(ctx, life context.Context) error {
 	var err error
-	if f.pause, err = sandbox.Build(ctx, f.dir); err != nil {
+	if f.pause, err = sandbox.Build(ctx, f.rig.Dir); err != nil {
 		return err
 	}
 	scheduler, err := f.rig.User("system:kube-scheduler")

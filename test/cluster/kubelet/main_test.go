@@ -57,6 +57,9 @@ func play(out io.Writer, args []string) int {
 	signal.Notify(term, syscall.SIGTERM)
 	rest := args[1:]
 	switch args[0] {
+	case "kill": // itself
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		_ = syscall.Pause()
 	case "exit": // CODE [TERMINATION MESSAGE]
 		code, _ := strconv.Atoi(rest[0])
 		if len(rest) > 1 {
@@ -129,7 +132,9 @@ func play(out io.Writer, args []string) int {
 	case "burn": // MIB of memory, until 300 ms of CPU are used
 		n, _ := strconv.Atoi(rest[0])
 		held := make([]byte, n<<20)
-		for begun := time.Now(); time.Since(begun) < 600*time.Millisecond; {
+		var used syscall.Rusage
+		for used.Utime.Nano() < int64(300*time.Millisecond) {
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
 			for i := 0; i < len(held); i += 4096 {
 				held[i]++
 			}
@@ -198,6 +203,12 @@ func stage(t *testing.T, cfg Config) *cluster {
 		}
 	})
 	return &cluster{Fleet: f, T: t, ns: ns}
+}
+
+// in is the same cluster for a subtest.
+func (c *cluster) in(t *testing.T) *cluster {
+	t.Parallel()
+	return &cluster{Fleet: c.Fleet, T: t, ns: c.ns}
 }
 
 // node is the name of a node of the test.

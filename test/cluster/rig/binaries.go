@@ -94,7 +94,7 @@ func build(ctx context.Context, say io.Writer) (Binaries, error) {
 		b.Source = source
 		return b, nil
 	}
-	unlock, err := lock(dir)
+	unlock, err := Lock(dir)
 	if err != nil {
 		return Binaries{}, err
 	}
@@ -138,8 +138,8 @@ func stamp(mod string) (version, flags string, err error) {
 	}, " "), nil
 }
 
-// lock makes dir and keeps others from building there until unlock is called.
-func lock(dir string) (unlock func(), err error) {
+// Lock makes dir and keeps others from building there until unlock is called.
+func Lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}

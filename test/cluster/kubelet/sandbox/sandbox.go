@@ -18,13 +18,21 @@ import (
 	"github.com/billyronks/couchestor/test/cluster/rig"
 )
 
-// Build builds the program pause into dir and returns its path.
+// Build builds the program pause into dir, unless it is there, and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
 	root, err := rig.Root()
 	if err != nil {
 		return "", err
 	}
+	unlock, err := rig.Lock(dir)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	path := filepath.Join(dir, "pause")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", path, "./kubelet/sandbox/pause")
 	cmd.Dir = filepath.Join(root, "test", "cluster")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
