@@ -61,7 +61,7 @@ func TestBaseHasTheseObjects(t *testing.T) {
 	objects := all(t).kustomizations["base"]
 	want := []string{
 		"ClusterRole couchestor-migrate", "ClusterRoleBinding couchestor-migrate",
-		"CompositeController storagepolicy", "CustomResourceDefinition storagepolicies.storage.billyronks.io",
+		"CompositeController storagepolicy", "ConfigMap couchestor-governance", "CustomResourceDefinition storagepolicies.storage.billyronks.io",
 		"Deployment couchestor", "Namespace couchestor-system", "Role couchestor-migrate",
 		"RoleBinding couchestor-migrate", "Service couchestor", "Service couchestor-ops",
 		"ServiceAccount couchestor", "ServiceAccount couchestor-migrate",
@@ -162,8 +162,8 @@ func TestTheServiceRunsWithAsLittleAsItNeeds(t *testing.T) {
 	objects := all(t).kustomizations["base"]
 	pod := as[appsv1.Deployment](t, objects, "Deployment couchestor").Spec.Template.Spec
 	container := pod.Containers[0]
-	if len(pod.Containers) != 1 || len(pod.InitContainers) != 0 || len(pod.Volumes) != 0 {
-		t.Errorf("got %d containers, %d init containers, %d volumes; want 1, 0, 0", len(pod.Containers), len(pod.InitContainers), len(pod.Volumes))
+	if len(pod.Containers) != 1 || len(pod.InitContainers) != 0 || len(pod.Volumes) != 1 {
+		t.Errorf("got %d containers, %d init containers, %d volumes; want 1, 0 and that of the governance", len(pod.Containers), len(pod.InitContainers), len(pod.Volumes))
 	}
 	account := as[corev1.ServiceAccount](t, objects, "ServiceAccount "+pod.ServiceAccountName)
 	wantContext := &corev1.SecurityContext{
