@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,7 +100,7 @@ func (r *rounds) Collect(ch chan<- prometheus.Metric) {
 	for policy, n := range r.last {
 		policy = text(policy)
 		x.gauge("couchestor_policy_accepted", count(n.accepted), policy)
-		for _, mode := range policyModes {
+		for _, mode := range append(tiering.Modes(), otherMode) {
 			x.gauge("couchestor_policy_mode", count(mode == n.mode), mode, policy)
 		}
 		n.moves.collect(x, policy, now)
@@ -113,17 +114,12 @@ func (r *rounds) Collect(ch chan<- prometheus.Metric) {
 	x.gauge("couchestor_move_places_taken", float64(r.taken))
 }
 
-// policyModes are the words of a policy's mode, as values of a label; a word
-// that is none of them is the last.
-var policyModes = []string{
-	"Active", "Blind", "Deleting", "Disabled", "DryRun", "Error", "Frozen", "Rejected", "Stopped", "Waiting", "Other",
-}
+// otherMode stands for a mode that is none of [tiering.Modes].
+const otherMode = "Other"
 
 func modeOf(status *tiering.StoragePolicyStatus) string {
-	for _, mode := range policyModes {
-		if mode == status.Mode {
-			return mode
-		}
+	if slices.Contains(tiering.Modes(), status.Mode) {
+		return status.Mode
 	}
-	return policyModes[len(policyModes)-1]
+	return otherMode
 }

@@ -143,7 +143,7 @@ func TestModeIsOneOfTheWords(t *testing.T) {
 		r := newRounds()
 		r.decided("db", nil, &tiering.StoragePolicyStatus{Mode: mode})
 		var lines []string
-		for _, word := range slices.Sorted(slices.Values(policyModes)) {
+		for _, word := range slices.Sorted(slices.Values(append(tiering.Modes(), otherMode))) {
 			value := " 0"
 			if word == want {
 				value = " 1"

@@ -16,6 +16,13 @@ const (
 	modeError    = "Error"
 )
 
+// Modes lists them.
+func Modes() []string {
+	return []string{
+		modeActive, modeDryRun, modeFrozen, modeStopped, modeRejected, modeDisabled, modeWaiting, modeBlind, modeDeleting, modeError,
+	}
+}
+
 // standing is what a policy as a whole may do now.
 type standing struct {
 	// mode and why are for status; why is a sentence.

@@ -240,6 +240,7 @@ func TestEachObjectHasOnlyFieldsOfItsType(t *testing.T) {
 		"CustomResourceDefinition": func(t *testing.T, set objects, key string) { as[apiextensionsv1.CustomResourceDefinition](t, set, key) },
 		"CompositeController":      func(t *testing.T, set objects, key string) { as[compositeController](t, set, key) },
 		"StoragePolicy":            func(t *testing.T, set objects, key string) { as[tiering.StoragePolicy](t, set, key) },
+		"PrometheusRule":           func(t *testing.T, set objects, key string) { as[prometheusRule](t, set, key) },
 	}
 	// Kinds of others, whose types are in no module here; test/cluster/install looks
 	// at their fields.
