@@ -213,6 +213,7 @@ func TestMemoryThatCannotBeReadHoldsTheVolume(t *testing.T) {
 		"a number too large": {text(attempt(maxN, mayastor.Moved, noon)), ""},
 		"another state":      {text(attempt(1, "paused", noon)), ""},
 		"no time":            {`{"n":1,"state":"moved"}`, ""},
+		"replicas below 0":   {`{"n":1,"state":"started","at":"2026-03-14T12:00:00Z","replicas":-1}`, ""},
 		"failures below 0":   {`{"n":1,"state":"moved","at":"2026-03-14T12:00:00Z","failures":-1}`, ""},
 		"a bad time":         {"", "yesterday"},
 	} {
@@ -228,6 +229,13 @@ func TestMemoryThatCannotBeReadHoldsTheVolume(t *testing.T) {
 		if got := a.held(1); len(a.Children) != 0 || !strings.HasPrefix(got, "Hold clean: Annotation storage.billyronks.io/") {
 			t.Errorf("%s: got %v, %q, want that the gate clean holds the volume", name, a.names(), got)
 		}
+	}
+}
+
+func TestTheMarkOfARunningMoveIsReadWithAllItSays(t *testing.T) {
+	m := readMemory(`{"n":7,"move":"m","state":"started","failures":0,"at":"2026-03-14T12:00:00Z","replicas":3,"later":{"more":1}}`, "")
+	if m.Fault != "" || m.Attempt.N != 7 || m.Attempt.State != mayastor.Started || m.Attempt.Replicas != 3 {
+		t.Errorf("got %+v, want attempt 7, started with 3 replicas", m)
 	}
 }
 

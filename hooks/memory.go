@@ -60,6 +60,8 @@ func implausible(a mayastor.Attempt) string {
 		return fmt.Sprintf("counts %d failures", a.Failures)
 	case a.At.IsZero():
 		return "has no time"
+	case a.Replicas < 0:
+		return fmt.Sprintf("says that it began with %d replicas", a.Replicas)
 	}
 	return ""
 }

@@ -29,6 +29,7 @@ const (
 	ActionRefused     = "move_refused"
 	ActionRecovered   = "move_recovered"
 	ActionInterrupted = "move_interrupted"
+	ActionUntold      = "event_lost"
 )
 
 // AuditAction is one row of the table of actions.
@@ -70,6 +71,7 @@ func AuditActions() []AuditAction {
 		{ActionAborted, string(Aborted), slog.LevelInfo, "last record: it was stopped at a safe place: as move_failed, and stop_to_safe_ms, the time from stop_seen"},
 		{ActionRefused, string(Refused), slog.LevelInfo, "last record: nothing of the volume was touched: reason, error"},
 		{ActionRecovered, "", slog.LevelInfo, "last record: what another attempt left is at rest: as move_failed"},
+		{ActionUntold, "lost", slog.LevelWarn, "an event for kubectl describe could not be written: error"},
 		{ActionInterrupted, "interrupted", slog.LevelError, "the process ends without a result, and the next one goes on: error"},
 	}
 }
@@ -110,10 +112,10 @@ func (r *run) record(ctx context.Context, level slog.Level, action, outcome, mes
 
 // sayEnd writes the last record of a move.
 func (r *run) sayEnd(ctx context.Context, result Result) {
-	action := map[State]string{Moved: ActionCompleted, Failed: ActionFailed, Aborted: ActionAborted, Refused: ActionRefused}[result.State]
+	action := lastAction(result)
 	attrs := []any{"reason", result.Reason, "error", result.Error}
-	if result.Recovered {
-		action, attrs = ActionRecovered, append(attrs, "outcome", string(result.State))
+	if action == ActionRecovered {
+		attrs = append(attrs, "outcome", string(result.State))
 	}
 	if result.Reason == "" {
 		attrs = attrs[4:]
@@ -124,6 +126,14 @@ func (r *run) sayEnd(ctx context.Context, result Result) {
 		attrs = append(attrs, "stop_to_safe_ms", elapsed(e.Seen, result.Ended).Milliseconds())
 	}
 	r.say(ctx, action, "move ended", attrs...)
+}
+
+// lastAction is the action of a move's last record.
+func lastAction(r Result) string {
+	if r.Recovered {
+		return ActionRecovered
+	}
+	return map[State]string{Moved: ActionCompleted, Failed: ActionFailed, Aborted: ActionAborted, Refused: ActionRefused}[r.State]
 }
 
 // elapsed is the time between two instants that two clocks may have told.

@@ -97,9 +97,10 @@ func TestAuditTrail(t *testing.T) {
 		{"a move that is refused", simulator.Config{}, func(b *bench, vol string) {
 			b.move(b.order(vol, "sata-1", "sata-2"))
 		}},
-		{"a limit that is full", simulator.Config{}, func(b *bench, vol string) {
+		{"limits that cannot be read, and an event that cannot be written", simulator.Config{}, func(b *bench, vol string) {
 			b.tweak = func(m *mayastor.Migrator) {
 				m.Limits = func(context.Context) (mayastor.Caps, error) { return mayastor.Caps{}, errors.New("connection refused") }
+				m.Tell = func(context.Context, string, mayastor.Result) error { return errors.New("events is forbidden") }
 			}
 			b.move(b.order(vol, nvme(4)...))
 		}},

@@ -108,6 +108,8 @@ const (
 //	restore  N-1           -                             restore
 //	restore  N             all in sync, twice            idle, next replica
 //	any      another       -                             end; it is the user's number
+//
+// A blind journal has its own table, at nextBlind.
 func (j *Journal) next(v view, s signals) (act, string) {
 	if v.gone {
 		j.end(Aborted, ReasonVolumeGone, "the volume was deleted while it was moved")
@@ -120,6 +122,9 @@ func (j *Journal) next(v view, s signals) (act, string) {
 		if op := v.vol.Spec.Operation; op != nil {
 			return actWait, fmt.Sprintf("operation %s is in flight", op.Operation)
 		}
+	}
+	if j.Blind && j.Phase != PhaseDone {
+		return j.nextBlind(v.vol, s)
 	}
 	switch j.Phase {
 	case PhaseIdle:

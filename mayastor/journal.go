@@ -39,6 +39,9 @@ type Journal struct {
 	// LastError is the server's last answer to a replica count that did not
 	// confirm it, or "".
 	LastError string `json:"lastError,omitempty"`
+	// Blind is true of a journal made from the mark on the volume, as the true
+	// one is lost: of what it began with, N alone is known.
+	Blind bool `json:"blind,omitempty"`
 	// Touched is true once a replica count was asked for.
 	Touched bool `json:"touched,omitempty"`
 	// Finished counts replicas that reached a target pool.
@@ -86,6 +89,17 @@ const (
 // enter begins a phase.
 func (j *Journal) enter(p Phase, now time.Time) {
 	j.Phase, j.PhaseSince = p, now
+}
+
+// rebase makes the instants in a journal of another process our own. Its clock
+// may have told another time, and ours may have jumped: what it began counts as
+// begun within the timeout, with the grace of a fresh look left.
+func (j *Journal) rebase(now time.Time, timeout, grace time.Duration) {
+	j.PhaseSince = now
+	if !j.StepStarted.IsZero() {
+		spent := now.Sub(j.StepStarted)
+		j.StepStarted = now.Add(-max(0, min(spent, timeout-grace)))
+	}
 }
 
 // end decides how the move will be reported, unless that is decided already:

@@ -1,7 +1,6 @@
 package mayastor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +23,10 @@ type Migrator struct {
 	// the volume is untouched: then the move is refused, and what only keeps
 	// moves from starting counts as well. It is asked by one goroutine at a time.
 	Stop func(ctx context.Context, begun bool) *Ending
+	// Tell, if not nil, lets people know of a move that started (its result has
+	// no end then) and of one that ended, with the action of its last record. It
+	// may hear the same again from the process that resumes a move.
+	Tell func(ctx context.Context, action string, r Result) error
 	// Limits, if not nil, is asked whenever the move asks for a place, and binds
 	// beside Caps. While it fails there is no place.
 	Limits func(context.Context) (Caps, error)
@@ -168,7 +171,9 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	case r.memory.N == r.order.N && r.memory.State != Started:
 		return r.reportAgain(ctx)
 	case r.order.Recover || r.memory.State == Started:
-		return r.recoverWithoutJournal(ctx)
+		if result, over, err := r.recoverWithoutJournal(ctx); err != nil || over {
+			return result, err
+		}
 	default:
 		began = true
 		if result, refused, err := r.begin(ctx); err != nil || refused {
@@ -180,6 +185,7 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	}
 	r.order.Ask = r.j.Ask
 	if !began {
+		r.j.rebase(time.Now(), r.Timeout, r.StallAfter)
 		// What the last holder asked for may still be under way on the server.
 		if err := r.settle(ctx); err != nil {
 			return Result{}, err
@@ -191,10 +197,23 @@ func (r *run) move(ctx context.Context) (Result, error) {
 	if err := r.admit(ctx); err != nil {
 		return Result{}, err
 	}
+	if r.j.Ending == nil {
+		r.tell(ctx, ActionStarted, resultOf(r.order.Volume, r.j.Attempt, r.j.Started))
+	}
 	if err := r.loop(ctx); err != nil {
 		return Result{}, err
 	}
 	return r.report(ctx)
+}
+
+// tell lets people know. That they cannot be told hinders no move.
+func (r *run) tell(ctx context.Context, action string, result Result) {
+	if r.Tell == nil {
+		return
+	}
+	if err := r.Tell(ctx, action, result); err != nil {
+		r.say(ctx, ActionUntold, "people could not be told; the move goes on", "error", err.Error())
+	}
 }
 
 // name fixes the identity under which everything is logged.
@@ -252,6 +271,7 @@ func (r *run) begin(ctx context.Context) (result Result, refused bool, err error
 		return r.refused(ctx, Refusal{s.Reason, s.Sentence})
 	}
 	now := time.Now().UTC()
+	a.Replicas = vol.Spec.NumReplicas
 	r.j = &Journal{
 		Attempt: a, Volume: r.order.Volume, N: vol.Spec.NumReplicas, Bytes: vol.Spec.Size,
 		Original: vol.replicas(), Ask: r.order.Ask, Started: now,
@@ -281,76 +301,6 @@ func (r *run) mark(ctx context.Context) error {
 	return errors.Join(err, r.lock.Release(ctx))
 }
 
-// superseded reports that a later attempt was made already, and leaves the
-// volume, its memory and its journal alone.
-func (r *run) superseded(ctx context.Context, later int64) (Result, error) {
-	a := r.attempt(Refused)
-	a.Reason, a.Error = string(ReasonSuperseded), fmt.Sprintf("attempt %d of the volume was made already, so attempt %d is not", later, r.order.N)
-	r.name(a)
-	r.say(ctx, ActionRefused, "move refused", "reason", a.Reason, "error", a.Error)
-	result := resultOf(r.order.Volume, a, time.Now().UTC())
-	if err := r.lock.Report(ctx, result); err != nil {
-		return Result{}, err
-	}
-	if r.j != nil {
-		r.lock.Abandon()
-		return result, nil
-	}
-	return result, r.lock.Release(ctx)
-}
-
-// adopt takes over what another attempt left: it is brought to rest and
-// nothing new is begun.
-func (r *run) adopt(ctx context.Context) {
-	r.name(r.attempt(Started))
-	if r.j.Phase != PhaseDone {
-		r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d was cut short; the volume was brought to rest, and the next attempt starts afresh", r.j.Attempt.N))
-	}
-	r.say(ctx, ActionResumed, "bring to rest what another attempt left", "left_by", r.j.Attempt.N, "phase", string(r.j.Phase))
-}
-
-// recoverWithoutJournal reports an attempt of which only the mark on the
-// volume is left: without a journal nobody knows what would be ours to undo.
-func (r *run) recoverWithoutJournal(ctx context.Context) (Result, error) {
-	r.name(r.attempt(Started))
-	if err := r.lift(ctx); err != nil {
-		return Result{}, err
-	}
-	if r.memory.State != Started {
-		// The last attempt is over and recorded: its record stays.
-		a := r.memory
-		a.N, a.Move = r.order.N, r.attempt(Started).Move
-		a.State = cmp.Or(a.State, Aborted)
-		a.Reason, a.Error, a.At = string(ReasonNoRecovery), "nothing of an earlier attempt is left to bring to rest", time.Now().UTC().Truncate(time.Second)
-		result := resultOf(r.order.Volume, a, a.At)
-		result.Recovered = true
-		r.say(ctx, ActionRecovered, "nothing to recover", "outcome", string(a.State), "reason", a.Reason)
-		if err := r.lock.Report(ctx, result); err != nil {
-			return Result{}, err
-		}
-		return result, r.lock.Release(ctx)
-	}
-	if r.order.To == "" {
-		r.order.From, r.order.To = r.memory.From, r.memory.To
-	}
-	vol, err := r.Client.Volume(ctx, r.order.Volume)
-	sentence := fmt.Sprintf("its journal is lost, so nothing was undone; num_replicas is %d, compare it with the StorageClass", vol.Spec.NumReplicas)
-	switch {
-	case IsGone(err):
-		sentence = "the volume is gone"
-	case err != nil:
-		return Result{}, err
-	case len(vol.State.Replicas) != vol.Spec.NumReplicas || len(Healthy(vol)) > 0:
-		sentence = fmt.Sprintf("its journal is lost and the volume is not at rest (num_replicas %d, %d replicas), so it is left as it is; compare num_replicas with the StorageClass", vol.Spec.NumReplicas, len(vol.State.Replicas))
-	}
-	r.j = &Journal{Attempt: r.attempt(Started), Volume: r.order.Volume, Started: time.Now().UTC(), Original: vol.replicas(), N: vol.Spec.NumReplicas}
-	r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d ended without a record; %s", r.memory.N, sentence))
-	if err := r.finish(ctx, vol); err != nil {
-		return Result{}, err
-	}
-	return r.report(ctx)
-}
-
 // refused is refuse as begin wants it.
 func (r *run) refused(ctx context.Context, refusals ...Refusal) (Result, bool, error) {
 	result, err := r.refuse(ctx, refusals...)
@@ -370,6 +320,7 @@ func (r *run) refuse(ctx context.Context, refusals ...Refusal) (Result, error) {
 	if err := r.lock.Report(ctx, result); err != nil {
 		return Result{}, err
 	}
+	r.tell(ctx, ActionRefused, result)
 	return result, r.lock.Release(ctx)
 }
 
@@ -381,5 +332,6 @@ func (r *run) reportAgain(ctx context.Context) (Result, error) {
 	if err := r.lock.Report(ctx, result); err != nil {
 		return Result{}, err
 	}
+	r.tell(ctx, lastAction(result), result)
 	return result, r.lock.Release(ctx)
 }

@@ -2,7 +2,10 @@ package mayastor_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -316,4 +319,142 @@ func dirLedger(t *testing.T, dir string) *mayastor.DirLedger {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// TestAClockThatJumpsHarmsNoMove: a migrator that resumes on another node, whose
+// clock tells another time by hours, neither ends the move nor waits for hours.
+func TestAClockThatJumpsHarmsNoMove(t *testing.T) {
+	t.Parallel()
+	for _, jump := range []time.Duration{-5 * time.Hour, 5 * time.Hour} {
+		for _, stalls := range []bool{false, true} {
+			t.Run(fmt.Sprintf("by %s, the rebuild stalls %t", jump, stalls), func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, simulator.Config{CachePeriod: 30 * time.Second, RebuildRate: 100 << 20}, 4, func(b *bench) {
+					ledger := newMemLedger()
+					b.ledger = ledger
+					b.tweak = func(m *mayastor.Migrator) { m.StallAfter = 10 * time.Minute }
+					vol := b.sim.Published(80*gib, "sata-1")
+					ctx, kill := context.WithCancelCause(b.t.Context())
+					time.AfterFunc(5*time.Minute, func() { kill(errKilled) })
+					if _, err := b.migrator().Move(ctx, nil, b.order(vol, nvme(4)...)); !errors.Is(err, errKilled) {
+						b.t.Fatalf("err %v, want killed", err)
+					}
+					var j mayastor.Journal
+					if err := json.Unmarshal(ledger.volume(vol).journal, &j); err != nil {
+						b.t.Fatal(err)
+					}
+					j.StepStarted, j.PhaseSince, j.Started = j.StepStarted.Add(jump), j.PhaseSince.Add(jump), j.Started.Add(jump)
+					ledger.volume(vol).journal, _ = json.Marshal(j)
+					if stalls {
+						if err := b.sim.StallRebuild(vol); err != nil {
+							b.t.Fatal(err)
+						}
+					}
+					resumed := time.Now()
+					result := b.move(b.order(vol, nvme(4)...))
+					want := mayastor.Moved
+					if stalls {
+						want = mayastor.Failed
+					}
+					if result.State != want || time.Since(resumed) > 40*time.Minute || result.Ended.Before(result.Started) && jump < 0 {
+						b.t.Errorf("%s (%s) %s after %s, want %s within its timeout", result.State, result.Reason, result.Error, time.Since(resumed), want)
+					}
+					b.atRest(vol, 1)
+				})
+			})
+		}
+	}
+}
+
+// TestTheServersRecordOfRebuildsHoldsAStepBack: two looks say that the new
+// replica is in sync, and the server's own record says otherwise.
+func TestTheServersRecordOfRebuildsHoldsAStepBack(t *testing.T) {
+	t.Parallel()
+	record := func(uuid, state, end string) string {
+		return fmt.Sprintf(`{"childUri":"nvmf://10.0.0.1:8420/nqn:x?uuid=%s","rebuildJobState":%q,"endTime":%q}`, uuid, state, end)
+	}
+	const early, late = "2000-01-01T00:01:00Z", "2000-01-01T00:02:00Z"
+	other := "00000000-0000-4000-8000-000000000000"
+	for _, tt := range []struct {
+		name    string
+		records func(replica string) []string // nil for a server without them
+		want    mayastor.State
+	}{
+		{"completed", func(r string) []string { return []string{record(r, "Completed", late)} }, mayastor.Moved},
+		{"completed after it had failed", func(r string) []string { return []string{record(r, "Failed", early), record(r, "Completed", late)} }, mayastor.Moved},
+		{"the same, newest first", func(r string) []string { return []string{record(r, "Completed", late), record(r, "Failed", early)} }, mayastor.Moved},
+		{"without times, one of them completed", func(r string) []string { return []string{record(r, "Completed", ""), record(r, "Stopped", "")} }, mayastor.Moved},
+		{"nothing about this replica", func(string) []string { return []string{record(other, "Failed", late)} }, mayastor.Moved},
+		{"empty, as after a switch-over", func(string) []string { return nil }, mayastor.Moved},
+		{"not offered by this server", nil, mayastor.Moved},
+		{"failed", func(r string) []string { return []string{record(r, "Failed", late)} }, mayastor.Failed},
+		{"stopped after it had completed", func(r string) []string { return []string{record(r, "Completed", early), record(r, "Stopped", late)} }, mayastor.Failed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 4, func(b *bench) {
+				vol := b.sim.Published(20*gib, "sata-1", "sata-2")
+				b.sim.Mark(vol)
+				next := b.http.Transport
+				b.http.Transport = transport(func(req *http.Request) (*http.Response, error) {
+					if !strings.HasSuffix(req.URL.Path, "/rebuild-history") {
+						return next.RoundTrip(req)
+					}
+					if tt.records == nil {
+						return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: req}, nil
+					}
+					var records []string
+					for _, r := range b.sim.Truth(vol) {
+						if strings.HasPrefix(r.Pool, "nvme") {
+							records = append(records, tt.records(r.UUID)...)
+						}
+					}
+					body := `{"targetUuid":"x","records":[` + strings.Join(records, ",") + `]}`
+					return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+				})
+				result := b.move(b.order(vol, nvme(4)...))
+				if result.State != tt.want {
+					b.t.Errorf("%s (%s) %s, want %s", result.State, result.Reason, result.Error, tt.want)
+				}
+				if tt.want == mayastor.Failed && (result.Reason != string(mayastor.ReasonRebuildFailed) || b.pools(vol) != "sata-1,sata-2") {
+					b.t.Errorf("%s %s; replicas on %s, want RebuildFailed and the original pools", result.Reason, result.Error, b.pools(vol))
+				}
+				b.atRest(vol, 2)
+				if got := b.sim.LowestSynced(vol); got < 2 {
+					b.t.Errorf("copies in sync fell to %d", got)
+				}
+			})
+		})
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// TestAStoreThatTakesNoWritesIsLeftAloneForLonger (MS 5.5).
+func TestAStoreThatTakesNoWritesIsLeftAloneForLonger(t *testing.T) {
+	t.Parallel()
+	gap := func(kind string) (between time.Duration) {
+		inBubble(t, simulator.Config{}, 4, func(b *bench) {
+			b.tweak = func(m *mayastor.Migrator) { m.Jitter = func(d time.Duration) time.Duration { return d } }
+			b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: "/v0/volumes/*/replica_count/*", Effect: simulator.FailBefore, Kind: kind, Times: 2})
+			vol := b.sim.Published(gib, "sata-1", "sata-2")
+			if result := b.move(b.order(vol, nvme(4)...)); result.State != mayastor.Moved {
+				b.t.Errorf("%s: %s (%s) %s", kind, result.State, result.Reason, result.Error)
+			}
+			var puts []time.Time
+			for _, c := range b.sim.Calls() {
+				if strings.HasSuffix(c.Path, "/replica_count/3") {
+					puts = append(puts, c.At)
+				}
+			}
+			between = puts[2].Sub(puts[0])
+		})
+		return between
+	}
+	busy, persist := gap("Conflict"), gap("FailedPersist")
+	if busy < 6*time.Second || busy > 30*time.Second || persist < 48*time.Second || persist > 2*time.Minute {
+		t.Errorf("tried thrice within %s of a busy volume and %s of a store that takes no writes; want about 6 s and 48 s", busy, persist)
+	}
 }

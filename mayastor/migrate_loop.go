@@ -299,9 +299,16 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 		if len(refusals) > 0 || w.vol.Spec.NumReplicas != want+1 {
 			return retry{fmt.Errorf("the volume or the cluster changed while the step was prepared: %s", sentences(refusals))}
 		}
-		if _, there := w.vol.State.Replicas[r.j.Victim.UUID]; !there {
+		if _, there := w.vol.State.Replicas[r.j.Victim.UUID]; r.j.Blind {
+			r.j.Victim = r.blindVictim(w, p.label())
+		} else if !there {
 			// Self-heal replaced it meanwhile; any replica off target will do.
 			r.j.Victim = r.otherVictim(w.vol)
+		}
+		if do == actDown {
+			if err := r.crossCheck(ctx, ending); err != nil {
+				return err
+			}
 		}
 		if do == actReduce && !r.cap.PoolCordon && !r.cap.Removal {
 			r.j.enter(PhaseIdle, time.Now())

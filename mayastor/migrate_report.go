@@ -16,7 +16,10 @@ func (r *run) finish(ctx context.Context, v Volume) error {
 		return fmt.Errorf("volume %s is at rest and nothing says how the move ended", r.j.Volume)
 	}
 	left, reached := r.changes(v)
-	done := r.j.Touched && e.Reason != ReasonNotWhole && len(v.State.Replicas) == r.j.N && v.Spec.NumReplicas == r.j.N &&
+	if r.j.Blind {
+		left, reached = nil, nil // nobody knows what the replicas were
+	}
+	done := r.j.Touched && !r.j.Blind && e.Reason != ReasonNotWhole && len(v.State.Replicas) == r.j.N && v.Spec.NumReplicas == r.j.N &&
 		!slices.ContainsFunc(v.replicas(), func(x ReplicaRef) bool { return !r.j.onTarget(x.Pool) })
 	a := r.attempt(e.State)
 	switch {
@@ -36,7 +39,7 @@ func (r *run) finish(ctx context.Context, v Volume) error {
 		a.From, a.To = r.j.Attempt.From, r.j.Attempt.To
 	}
 	result := resultOf(r.order.Volume, a, r.j.Started)
-	result.Recovered = r.j.Attempt.N != r.order.N || e.Reason == ReasonRecovered
+	result.Recovered = r.j.Attempt.N != r.order.N || e.Reason == ReasonRecovered || r.j.Blind
 	result.FromPools, result.ToPools, result.Replicas = pools(left), pools(reached), min(len(left), len(reached))
 	result.Bytes, result.Ended = v.Spec.Size*int64(result.Replicas), now
 	r.j.Result = &result
@@ -109,6 +112,7 @@ func (r *run) report(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("report the result: %w", err)
 	}
 	r.sayEnd(ctx, result)
+	r.tell(ctx, lastAction(result), result)
 	if err := r.lock.Release(ctx); err != nil {
 		return Result{}, err
 	}

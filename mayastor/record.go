@@ -38,6 +38,10 @@ type Attempt struct {
 	At       time.Time `json:"at"`
 	// ByHand is true if a person ran it, and no Job.
 	ByHand bool `json:"byHand,omitempty"`
+	// Replicas is num_replicas when the attempt began, and what it must be at
+	// its end. It is there while the state is started, and 0 where nobody wrote
+	// it down; of another attempt it says nothing.
+	Replicas int `json:"replicas,omitempty"`
 }
 
 // State is what became of an attempt.

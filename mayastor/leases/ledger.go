@@ -156,7 +156,7 @@ func (l *Ledger) waitsFor(ctx context.Context, name string, lease *coordinationv
 		level, reason = slog.LevelInfo, "held by "+holder(lease)
 	}
 	if reason != said && l.cfg.Log != nil {
-		l.cfg.Log.Log(ctx, level, "wait for a Lease", "action", mayastor.ActionWaiting, "lease", name, "reason", reason)
+		l.cfg.Log.Log(ctx, level, "wait for a Lease", "action", mayastor.ActionWaiting, "outcome", "waiting", "lease", name, "reason", reason)
 	}
 	return reason
 }

@@ -179,7 +179,7 @@ func (l *Ledger) persist(ctx context.Context, do func() error) error {
 		}
 		if text := err.Error(); text != said && !apierrors.IsConflict(err) && l.cfg.Log != nil {
 			said = text
-			l.cfg.Log.WarnContext(ctx, "the API server did not do it; try again", "action", mayastor.ActionWaiting, "error", text)
+			l.cfg.Log.WarnContext(ctx, "the API server did not do it; try again", "action", mayastor.ActionWaiting, "outcome", "waiting", "error", text)
 		}
 		if werr := wait(ctx, l.cfg.Duration/30); werr != nil {
 			return fmt.Errorf("%w; last error: %w", werr, err)
@@ -196,14 +196,19 @@ func (l *lock) Release(ctx context.Context) error {
 }
 
 // Abandon lets the Lease go with its journal, so that the next attempt takes
-// it at once; if that cannot be said now, the Lease expires.
+// it at once; if that cannot be said now, the Lease expires. One without a
+// journal says nothing to anybody and is deleted.
 func (l *lock) Abandon() { l.abandon(context.Background()) }
 
 // abandon does so also when ctx has ended.
 func (l *lock) abandon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.ledger.cfg.Duration/12)
 	defer cancel()
-	if err := l.held.free(ctx); err != nil && l.ledger.cfg.Log != nil {
-		l.ledger.cfg.Log.WarnContext(ctx, "the lock of the volume stays until it expires", "error", err.Error())
+	letGo := l.held.free
+	if l.held.annotation(journalAnnotation) == "" {
+		letGo = l.held.remove
+	}
+	if err := letGo(ctx); err != nil && l.ledger.cfg.Log != nil {
+		l.ledger.cfg.Log.WarnContext(ctx, "the lock of the volume stays until it expires", "action", mayastor.ActionWaiting, "outcome", "waiting", "error", err.Error())
 	}
 }

@@ -97,7 +97,7 @@ func (o *migrateOptions) meet(m *mayastor.Migrator, log *slog.Logger) error {
 		return exitError{code: exitUsage, err: err}
 	}
 	s := newSwitches(client, o, log)
-	m.Limits = s.limits
+	m.Limits, m.Tell = s.limits, events{client}.tell
 	if !o.recoverOnly {
 		// A recovery begins nothing, and is wanted however much is stopped.
 		m.Stop = s.stop

@@ -30,6 +30,9 @@ const (
 // and before each side effect, of which there may be several in a row.
 const switchAge = time.Second
 
+// policiesPath is where the API server has StoragePolicies.
+const policiesPath = "/apis/storage.billyronks.io/v1/storagepolicies"
+
 // switches are the policy and the governance of the cluster, as far as they say
 // whether a move is to go on. For one goroutine.
 type switches struct {
@@ -48,7 +51,7 @@ func newSwitches(client kubernetes.Interface, o *migrateOptions, log *slog.Logge
 	if o.policy != "" {
 		s.policy = &watched{what: "StoragePolicy " + o.policy, patience: patience, log: log, read: func(ctx context.Context) ([]byte, error) {
 			return client.CoordinationV1().RESTClient().Get().
-				AbsPath("/apis/storage.billyronks.io/v1/storagepolicies", o.policy).DoRaw(ctx)
+				AbsPath(policiesPath, o.policy).DoRaw(ctx)
 		}}
 	}
 	if name := o.cluster.governance; name != "" {

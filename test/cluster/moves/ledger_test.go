@@ -286,6 +286,36 @@ func TestCapsHoldInOneUpdate(t *testing.T) {
 	}
 }
 
+func TestALockThatLeavesNoJournalLeavesNothing(t *testing.T) {
+	t.Parallel()
+	suite.Scenario(t, "ledger: a lock that is given up without a journal leaves no Lease, one with a journal stays")
+	s := newSpace(t)
+	api := s.client.CoordinationV1().Leases(s.ns)
+	l := s.lock("first", someVolume)
+	l.Abandon()
+	if got, err := api.Get(s.ctx, leases.VolumePrefix+someVolume, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a Lease is left: %+v, %v", got, err)
+	}
+	l = s.lock("second", someVolume)
+	if err := l.Write(s.ctx, &mayastor.Journal{Volume: someVolume}); err != nil {
+		t.Fatal(err)
+	}
+	l.Abandon()
+	got, err := api.Get(s.ctx, leases.VolumePrefix+someVolume, metav1.GetOptions{})
+	if err != nil || got.Annotations["storage.billyronks.io/journal"] == "" || got.Spec.HolderIdentity != nil {
+		t.Errorf("%+v, %v; want the journal kept and no holder", got, err)
+	}
+	l = s.lock("third", someVolume)
+	s.edit(leases.VolumePrefix+someVolume, func(l *coordinationv1.Lease) {
+		l.Spec.HolderIdentity, l.Annotations = new("thief"), nil
+		*l.Spec.LeaseTransitions++
+	})
+	l.Abandon()
+	if got, err := api.Get(s.ctx, leases.VolumePrefix+someVolume, metav1.GetOptions{}); err != nil || *got.Spec.HolderIdentity != "thief" {
+		t.Errorf("the thief's Lease is %+v, %v; want it left alone", got, err)
+	}
+}
+
 func TestOnlyTheLivingCount(t *testing.T) {
 	t.Parallel()
 	suite.Scenario(t, "ledger: a place is kept for a move whose holder died, and given away once its Lease is gone")
@@ -301,6 +331,9 @@ func TestOnlyTheLivingCount(t *testing.T) {
 	}
 	if err := ask(first, volumes[0]); err != nil {
 		t.Errorf("asked again: %v, want it let in", err)
+	}
+	if err := first.Write(s.ctx, &mayastor.Journal{Volume: volumes[0]}); err != nil {
+		t.Fatal(err)
 	}
 	first.Abandon()
 	if err := ask(second, volumes[1]); !errors.Is(err, mayastor.ErrNotAdmitted) {

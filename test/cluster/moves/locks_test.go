@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/billyronks/couchestor/mayastor"
@@ -77,6 +78,28 @@ func TestAMigratorByHandBesideAJobWaits(t *testing.T) {
 	if a, _ := s.memory(volume); a.N != 2 || a.State != mayastor.Refused {
 		t.Errorf("the volume's memory is %+v, want that of the second attempt, refused", a)
 	}
+}
+
+func TestASignalIsHeardWhileTheVolumeIsSomebodyElses(t *testing.T) {
+	t.Parallel()
+	suite.Scenario(t, "SIGTERM while waiting for the Lease of the volume: it ends at once, says so, and touches neither volume nor Lease")
+	s := newScene(t, suite.Rig, simulator.Config{RebuildRate: gib}, 4)
+	volume := s.volume(8*gib, "sata-1")
+	job := s.job(volume, 1)
+	pod := s.pod("pod-1", volume, job)
+	s.until("the Job has begun", func() bool { return len(pod.Effects()) > 0 })
+	hand := s.byHand("alice", volume)
+	s.until("the other waits", hand.waits)
+	if err := hand.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	hand.wantExit(1, `"action":"move_interrupted"`, "held by pod-1-", "stopped while waiting")
+	if got := hand.Effects(); len(got) > 0 {
+		t.Errorf("it acted: %s", strings.Join(got, ", "))
+	}
+	pod.wantExit(0)
+	s.moved(volume, job, 1)
+	s.ledgerEmpty()
 }
 
 func TestTenMigratorsShareTwoPlaces(t *testing.T) {

@@ -119,7 +119,7 @@ func (s *scene) reads(m *migrator, n int) func() bool {
 
 func TestALeaseDeletedByHandEndsTheMigrator(t *testing.T) {
 	t.Parallel()
-	suite.Scenario(t, "Lease deleted by hand under a migrator: no side effect of it follows")
+	suite.Scenario(t, "Lease deleted by hand under a migrator: no side effect of it follows, and the next one brings the volume back")
 	s := newScene(t, suite.Rig, simulator.Config{RebuildRate: gib / 2}, 3)
 	volume := s.volume(4*gib, "sata-1")
 	job := s.job(volume, 1)
@@ -147,14 +147,21 @@ func TestALeaseDeletedByHandEndsTheMigrator(t *testing.T) {
 	if a, _ := s.memory(volume); a.State != mayastor.Started {
 		t.Errorf("memory %+v, want it to say that somebody has to look", a)
 	}
-	// The next pod of the same Job cannot know what was asked for, so it undoes
-	// nothing and begins nothing.
+	// The next pod of the same Job knows from the mark on the volume with how many
+	// replicas it began, so it takes one back and begins nothing.
 	next := s.pod("pod-2", volume, job)
 	next.wantExit(0)
-	if got := next.Effects(); len(got) > 0 {
-		t.Errorf("without a journal the next pod asked for %s", strings.Join(got, ", "))
+	for _, e := range next.Effects() {
+		if strings.HasSuffix(e, "/replica_count/2") {
+			t.Errorf("without a journal the next pod asked for %s", e)
+		}
 	}
-	if r, ok := s.result(job); !ok || r.State != mayastor.Aborted || r.Reason != string(mayastor.ReasonRecovered) || r.Error == "" {
+	if got := s.sim.Replicas(volume); got != 1 || s.sim.Synced(volume) < 1 {
+		t.Errorf("num_replicas %d and %d in sync, want the one it began with", got, s.sim.Synced(volume))
+	}
+	s.noCordons()
+	s.ledgerEmpty()
+	if r, ok := s.result(job); !ok || r.State != mayastor.Aborted || r.Reason != string(mayastor.ReasonRecovered) || !strings.Contains(r.Error, "brought back") {
 		t.Errorf("the Job's result is %+v, want aborted (Recovered) with a sentence", r)
 	}
 }

@@ -123,6 +123,32 @@ func (s *scene) volume(size int64, pools ...string) string {
 	return uuid
 }
 
+// claim binds the volume to a claim of the scene's namespace.
+func (s *scene) claim(volume string) *corev1.PersistentVolumeClaim {
+	s.t.Helper()
+	claims := s.rig.Client.CoreV1().PersistentVolumeClaims(s.ns)
+	c, err := claims.Create(s.t.Context(), &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "data-" + volume[:8]},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, VolumeName: "pvc-" + volume, StorageClassName: new("mayastor"),
+			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"claimRef": map[string]any{
+		"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": c.Namespace, "name": c.Name, "uid": c.UID,
+	}}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.rig.Client.CoreV1().PersistentVolumes().Patch(s.t.Context(), "pvc-"+volume, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
 // annotate sets an annotation of the volume's PersistentVolume.
 func (s *scene) annotate(volume, key, value string) {
 	s.t.Helper()
