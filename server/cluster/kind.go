@@ -89,7 +89,7 @@ func (k *kind) follow(ctx context.Context) {
 	cache.NewReflectorWithOptions(k, nil, store{k}, cache.ReflectorOptions{
 		Name: k.String(), TypeDescription: k.String(), Logger: &silent,
 		// As soon as an API server is back there are moves to look after.
-		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Cap: 10 * time.Second, Steps: 5, Factor: 2, Jitter: 1},
+		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Cap: 5 * time.Second, Steps: 4, Factor: 2, Jitter: 1},
 	}).RunWithContext(ctx)
 }
 
