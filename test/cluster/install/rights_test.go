@@ -35,7 +35,7 @@ type identity struct {
 func identities(t *testing.T) map[string]identity {
 	t.Helper()
 	out := map[string]identity{
-		"service":        {user: rig.Username(system, "couchestor")},
+		"service":        {user: rig.Username(system, "couchestor"), cluster: "couchestor"},
 		"job":            {user: rig.Username(system, "couchestor-migrate"), cluster: "couchestor-migrate", local: "couchestor-migrate"},
 		"metacontroller": {user: rig.Username("metacontroller", "metacontroller"), cluster: "couchestor-metacontroller", local: "couchestor-metacontroller"},
 		"editor":         {user: "erin", group: "platform", cluster: "storagepolicy-editor"},
@@ -113,6 +113,7 @@ func (r right) String() string {
 var versions = map[string]string{
 	"": "v1", "batch": "v1", "coordination.k8s.io": "v1", "storage.billyronks.io": "v1", "apps": "v1",
 	"metacontroller.k8s.io": "v1alpha1", "apiextensions.k8s.io": "v1", "rbac.authorization.k8s.io": "v1",
+	"openebs.io": "v1beta3",
 }
 
 // call does it, as a dry run where it would change something, and returns the
@@ -276,9 +277,9 @@ func TestEachIdentityIsRefusedWhatItMustNotDo(t *testing.T) {
 	const status = "storagepolicies/status.storage.billyronks.io"
 	tests := map[string]map[string][]string{ // identity, namespace, what
 		"service": {
-			"":                      {"patch persistentvolumes pv", "get persistentvolumes pv", "list " + sp, "update " + status + " p", "list nodes"},
+			"":                      {"patch persistentvolumes pv", "get persistentvolumes pv", "patch " + sp + " p", "update " + status + " p", "list nodes", "patch diskpools.openebs.io p"},
 			system:                  {"get secrets any", "list secrets", "create jobs.batch", "get configmaps couchestor-governance", "create pods", "get leases.coordination.k8s.io couchestor-cluster"},
-			metav1.NamespaceDefault: {"list secrets"},
+			metav1.NamespaceDefault: {"list secrets", "patch persistentvolumeclaims c", "create jobs.batch"},
 		},
 		"job": {
 			"": {

@@ -62,6 +62,17 @@ func files(t *testing.T, set objects, pod corev1.PodTemplateSpec) string {
 	return root
 }
 
+// kubeconfig names a cluster that nobody speaks to.
+func kubeconfig(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	text := `{"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c"}}], "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}]}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // certificate is what a Secret of type kubernetes.io/tls holds.
 func certificate(t *testing.T) (cert, key []byte) {
 	t.Helper()
@@ -97,6 +108,10 @@ func TestTheBinaryTakesTheConfigurationOfEachInstallation(t *testing.T) {
 			// added: it must be the only one.
 			serve := exec.CommandContext(t.Context(), program, append(container.Args, "--log-format=none-such")...)
 			serve.Env = []string{}
+			if variable(container, "COUCHESTOR_VOLUMES_FROM") == "api" {
+				// In the place of the service account that a pod has.
+				serve.Env = append(serve.Env, "KUBECONFIG="+kubeconfig(t))
+			}
 			for _, env := range container.Env {
 				if env.Name != "GOMEMLIMIT" && !regexp.MustCompile(`\$`+env.Name+`\b`).Match(help) {
 					t.Errorf("serve does not read $%s", env.Name)

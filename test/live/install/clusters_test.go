@@ -18,9 +18,9 @@ var clusters = []string{"staging", "cluster-us", "cluster-eu"}
 
 func TestTheOverlaysAreTheScalingTable(t *testing.T) {
 	want := map[string][]string{
-		"small":  {"2", "30s", "30s"},
-		"medium": {"4", "30s", "30s"},
-		"large":  {"8", "60s", "60s"},
+		"small":  {"2", "30s", "30s", ""},
+		"medium": {"4", "30s", "30s", "api"},
+		"large":  {"8", "60s", "60s", "api"},
 	}
 	got := map[string][]string{}
 	for dir, set := range all(t).kustomizations {
@@ -28,7 +28,7 @@ func TestTheOverlaysAreTheScalingTable(t *testing.T) {
 			continue
 		}
 		_, container := service(t, set)
-		for _, name := range []string{"MAX_CONCURRENT_MIGRATIONS", "COUCHESTOR_PROMETHEUS_TIMEOUT", "COUCHESTOR_CACHE_TTL"} {
+		for _, name := range []string{"MAX_CONCURRENT_MIGRATIONS", "COUCHESTOR_PROMETHEUS_TIMEOUT", "COUCHESTOR_CACHE_TTL", "COUCHESTOR_VOLUMES_FROM"} {
 			got[path.Base(dir)] = append(got[path.Base(dir)], variable(container, name))
 		}
 		if resync := as[compositeController](t, set, "CompositeController storagepolicy").Spec.ResyncPeriodSeconds; resync != 300 {
@@ -36,7 +36,7 @@ func TestTheOverlaysAreTheScalingTable(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("moves, timeout of Prometheus, age of what was read (-got +want):\n%s", diff)
+		t.Errorf("moves, timeout of Prometheus, age of what was read, where volumes are from (-got +want):\n%s", diff)
 	}
 }
 

@@ -24,6 +24,12 @@ func TestTheRightsAreThese(t *testing.T) {
 			"coordination.k8s.io leases: get,create,update,delete",
 			" configmaps couchestor-governance: get",
 		},
+		"ClusterRole couchestor": {
+			" persistentvolumes,persistentvolumeclaims: list,watch",
+			"storage.billyronks.io storagepolicies: list,watch",
+			"batch jobs: list,watch",
+			"openebs.io diskpools: list,watch",
+		},
 		"ClusterRole couchestor-metacontroller": {
 			"metacontroller.k8s.io compositecontrollers,decoratorcontrollers,controllerrevisions: get,list,watch",
 			"apiextensions.k8s.io customresourcedefinitions: get,list,watch",
@@ -124,6 +130,26 @@ func TestOnlyTheViewerIsPartOfAnotherRole(t *testing.T) {
 		}
 		if got != want[name] {
 			t.Errorf("%s: got label %q, want %q", name, got, want[name])
+		}
+	}
+}
+
+func TestTheServiceHasATokenExactlyWhereItReadsKubernetes(t *testing.T) {
+	for name, set := range all(t).installations {
+		pod, container := service(t, set)
+		reads := variable(container, "COUCHESTOR_VOLUMES_FROM") == "api"
+		if token := pod.Spec.AutomountServiceAccountToken; token == nil || *token != reads {
+			t.Errorf("%s: got token %v, reads Kubernetes %t", name, token, reads)
+		}
+		bound := false
+		for _, b := range each[rbacv1.ClusterRoleBinding](t, set, "ClusterRoleBinding") {
+			bound = bound || slices.ContainsFunc(b.Subjects, func(s rbacv1.Subject) bool { return s.Name == pod.Spec.ServiceAccountName })
+		}
+		for _, b := range each[rbacv1.RoleBinding](t, set, "RoleBinding") {
+			bound = bound || slices.ContainsFunc(b.Subjects, func(s rbacv1.Subject) bool { return s.Name == pod.Spec.ServiceAccountName })
+		}
+		if bound != reads {
+			t.Errorf("%s: the service has rights: %t, reads Kubernetes: %t", name, bound, reads)
 		}
 	}
 }
