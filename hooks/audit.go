@@ -50,24 +50,24 @@ func AuditActions() []mayastor.AuditAction {
 }
 
 // audit writes one record of an action.
-func audit(log *slog.Logger, action, message string, attrs ...any) {
+func audit(ctx context.Context, log *slog.Logger, action, message string, attrs ...any) {
 	all := AuditActions()
 	row := all[slices.IndexFunc(all, func(a mayastor.AuditAction) bool { return a.Action == action })]
 	head := []any{keyAction, action}
 	if row.Outcome != "" {
 		head = append(head, keyOutcome, row.Outcome)
 	}
-	log.Log(context.Background(), row.Level, message, append(head, attrs...)...) //nolint:sloglint // the messages are constants of the callers
+	log.Log(ctx, row.Level, message, append(head, attrs...)...) //nolint:sloglint // the messages are constants of the callers
 }
 
 // AuditGovernance writes that a governance configuration is in force, or why it
 // is not.
 func AuditGovernance(log *slog.Logger, g *tiering.Governed) {
 	if g.Source.OK {
-		audit(log, ActionGovernanceAccepted, "the governance configuration is in force")
+		audit(context.Background(), log, ActionGovernanceAccepted, "the governance configuration is in force")
 		return
 	}
-	audit(log, ActionGovernanceRejected, "the governance configuration is not accepted",
+	audit(context.Background(), log, ActionGovernanceRejected, "the governance configuration is not accepted",
 		keyReason, g.Source.Reason, keyError, g.Source.Message, "last_good_in_force", g.Known)
 }
 

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -52,23 +53,23 @@ type round struct {
 }
 
 // decided writes what changed since the last request of the policy.
-func (c *changes) decided(r *round) {
+func (c *changes) decided(ctx context.Context, r *round) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cluster(r)
+	c.cluster(ctx, r)
 	before := c.last[r.policy]
 	now := remembered{decisions: before.decisions, ended: make(map[string]bool, len(r.entries)), mode: r.after.Mode}
 	for i := range r.entries {
 		e := &r.entries[i]
 		now.ended[e.JobName] = true
 		if !before.ended[e.JobName] {
-			c.recorded(r.policy, e)
+			c.recorded(ctx, r.policy, e)
 		}
 	}
 	// The request's status knows the former mode also after a restart; an old
 	// request is not a change back.
 	if former := r.before.Mode; former != now.mode && before.mode != now.mode {
-		audit(c.log, ActionModeChanged, "mode changed", keyPolicy, r.policy,
+		audit(ctx, c.log, ActionModeChanged, "mode changed", keyPolicy, r.policy,
 			keyFormerMode, former, keyMode, now.mode, keyReason, r.after.ModeReason)
 	}
 	if r.plan != nil {
@@ -81,7 +82,7 @@ func (c *changes) decided(r *round) {
 				now.decisions[d.Volume.Name] = is
 			}
 			if is != was {
-				c.say(r.policy, d)
+				c.say(ctx, r.policy, d)
 			}
 		}
 	}
@@ -92,7 +93,7 @@ func (c *changes) decided(r *round) {
 }
 
 // cluster writes what changed for all policies at once.
-func (c *changes) cluster(r *round) {
+func (c *changes) cluster(ctx context.Context, r *round) {
 	if r.governed == nil {
 		return
 	}
@@ -104,24 +105,24 @@ func (c *changes) cluster(r *round) {
 			if !f.Until.IsZero() {
 				until = f.Until.UTC().Format(time.RFC3339)
 			}
-			audit(c.log, ActionFreezeBegan, "the cluster is frozen", keyUntil, until, keyReason, f.Reason)
+			audit(ctx, c.log, ActionFreezeBegan, "the cluster is frozen", keyUntil, until, keyReason, f.Reason)
 		} else {
-			audit(c.log, ActionFreezeEnded, "the freeze is over")
+			audit(ctx, c.log, ActionFreezeEnded, "the freeze is over")
 		}
 	}
 	if s.On != c.stopped {
 		c.stopped = s.On
 		if s.On {
-			audit(c.log, ActionStopBegan, "the emergency stop is on", keyReason, s.Reason)
+			audit(ctx, c.log, ActionStopBegan, "the emergency stop is on", keyReason, s.Reason)
 		} else {
-			audit(c.log, ActionStopEnded, "the emergency stop was lifted")
+			audit(ctx, c.log, ActionStopEnded, "the emergency stop was lifted")
 		}
 	}
 }
 
 // recorded writes a result that was entered in the history.
-func (c *changes) recorded(policy string, e *tiering.HistoryEntry) {
-	audit(c.log, ActionMoveRecorded, "move recorded", keyOutcome, e.Outcome, keyMove, e.JobName, keyPolicy, policy,
+func (c *changes) recorded(ctx context.Context, policy string, e *tiering.HistoryEntry) {
+	audit(ctx, c.log, ActionMoveRecorded, "move recorded", keyOutcome, e.Outcome, keyMove, e.JobName, keyPolicy, policy,
 		keyVolume, e.VolumeName, keyClaim, e.Claim,
 		keyFrom, e.FromTier, keyTo, e.ToTier, keyFromPool, e.FromPool, keyToPool, e.ToPool,
 		keyScore, e.TriggerIOPS, keyError, e.Error)
@@ -138,7 +139,7 @@ func worth(d *tiering.Decision) kind {
 
 // say writes a decision. A move that starts has the id that all its later lines
 // have, too.
-func (c *changes) say(policy string, d *tiering.Decision) {
+func (c *changes) say(ctx context.Context, policy string, d *tiering.Decision) {
 	attrs := []any{
 		keyOutcome, outcome(d.Act), keyPolicy, policy,
 		keyVolume, d.Volume.Name, keyVolumeUUID, d.Volume.UUID, keyClaim, d.Volume.Claim(),
@@ -156,7 +157,7 @@ func (c *changes) say(policy string, d *tiering.Decision) {
 	} else if why := d.Why(); why != "" {
 		attrs = append(attrs, keyReason, why)
 	}
-	audit(c.log, ActionDecisionChanged, "decision changed", attrs...)
+	audit(ctx, c.log, ActionDecisionChanged, "decision changed", attrs...)
 }
 
 // outcome is what a decision comes to, in the words of the audit trail.

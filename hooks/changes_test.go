@@ -55,7 +55,7 @@ func TestOneLineForEachChangeAndNoneInSteadyState(t *testing.T) {
 func TestDecisionLogIsBounded(t *testing.T) {
 	c := changes{log: slog.New(slog.DiscardHandler)}
 	for i := range maxPolicies + 10 {
-		c.decided(&round{policy: "p" + time.Duration(i).String(), before: &tiering.StoragePolicyStatus{}, after: &tiering.StoragePolicyStatus{}})
+		c.decided(t.Context(), &round{policy: "p" + time.Duration(i).String(), before: &tiering.StoragePolicyStatus{}, after: &tiering.StoragePolicyStatus{}})
 	}
 	if len(c.last) > maxPolicies {
 		t.Errorf("got %d policies remembered, want at most %d", len(c.last), maxPolicies)

@@ -118,3 +118,62 @@ func TestTheClusterIsFrozenOnceInTheAuditTrail(t *testing.T) {
 	r.now = end
 	wrote("it ends", "action=freeze_ended")
 }
+
+// The memory of the dry run is in every answer, or the policy would be new again.
+func TestTheMemoryOfTheDryRunIsInEveryAnswer(t *testing.T) {
+	r := newRig(t, func(c *Config) { govern(t, c, map[string]string{}) })
+	r.scores.Source.Since = noon.Add(-time.Hour)
+	r.sync(t)
+	r.keep()
+	r.now = noon.Add(20 * time.Minute)
+	before := r.sync(t).Status.Governance
+	if before == nil || before.Observed != "20m" || before.PolicyUID != policyUID || !before.Counting {
+		t.Fatalf("got %+v, want 20m counted", before)
+	}
+	r.keep()
+	for name, change := range map[string]func(r *rig){
+		"disabled":       func(r *rig) { r.policy.at("spec")["enabled"] = false },
+		"with faults":    func(r *rig) { r.policy.at("spec")["minCoverage"] = 1 },
+		"without scores": func(r *rig) { r.scores = tiering.Scores{} },
+		"being deleted":  func(r *rig) { r.finalizing = true; r.run(1, 1) },
+		"no governance": func(r *rig) {
+			r.hooks.config.Governance = func() *tiering.Governed { return nil }
+			r.twin.hooks.config.Governance = r.hooks.config.Governance
+		},
+		"none ever known": func(r *rig) {
+			r.hooks.config.Governance = func() *tiering.Governed { return &tiering.Governed{} }
+			r.twin.hooks.config.Governance = r.hooks.config.Governance
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			again := newRig(t, func(c *Config) { govern(t, c, map[string]string{}) })
+			again.now = r.now
+			again.scores.Source.Since = noon.Add(-time.Hour)
+			again.status(r.last.raw)
+			change(again)
+			got := again.sync(t).Status.Governance
+			if got == nil || got.Observed != "20m" || got.PendingDigest != before.PendingDigest || got.PolicyUID != policyUID {
+				t.Errorf("got %+v, want 20m counted", got)
+			}
+		})
+	}
+}
+
+func TestANewPolicyStartsNoJobUntilItsDryRunIsOver(t *testing.T) {
+	r := newRig(t, func(c *Config) { govern(t, c, map[string]string{"newPolicyDryRun": "10m"}) })
+	r.scores.Source.Since = noon.Add(-time.Hour)
+	step := func(name string, after time.Duration, jobs int, mode string, look float64) {
+		t.Helper()
+		r.now = r.now.Add(after)
+		a := r.sync(t)
+		if len(a.Children) != jobs || a.Status.Mode != mode || *a.ResyncAfterSeconds != look {
+			t.Errorf("%s: got children %v in mode %s, next look in %gs; want %d in %s, %gs", name, a.names(), a.Status.Mode, *a.ResyncAfterSeconds, jobs, mode, look)
+		}
+		r.keep()
+	}
+	step("the first look", 0, 0, "DryRun", 300)
+	step("the second", 5*time.Minute, 0, "DryRun", 300)
+	step("a minute before the end", 4*time.Minute, 0, "DryRun", 60)
+	step("a second before", 59*time.Second, 0, "DryRun", 1)
+	step("the end", time.Second, 1, "Active", 300)
+}

@@ -65,7 +65,7 @@ func (s *status) encode(next *tiering.StoragePolicyStatus) (stdjson.RawMessage, 
 // compile reads and compiles a policy's spec. The faults are sentences; with
 // any, the policy decides nothing.
 func (h *Hooks) compile(p *parent) (tiering.Policy, []error) {
-	broken := tiering.Policy{Name: p.Name, Generation: p.Generation, Created: p.Created}
+	broken := tiering.Policy{Name: p.Name, UID: p.UID, Generation: p.Generation, Created: p.Created}
 	var spec tiering.StoragePolicySpec
 	if p.Spec != nil {
 		if err := json.Unmarshal(p.Spec, &spec); err != nil {
@@ -79,5 +79,6 @@ func (h *Hooks) compile(p *parent) (tiering.Policy, []error) {
 	if len(faults) > 0 {
 		return broken, faults
 	}
+	policy.UID = p.UID
 	return policy, nil
 }

@@ -96,7 +96,7 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	if err != nil {
 		return nil, faultf(http.StatusInternalServerError, "the answer cannot be encoded (%s), which is a fault of this service; nothing was done: report it with the request", clip(err.Error()))
 	}
-	h.changes.decided(&round{
+	h.changes.decided(ctx, &round{
 		policy: q.Parent.Name, plan: c.plan, entries: entries,
 		before: &before.StoragePolicyStatus, after: &c.status, governed: c.governed, now: c.now,
 	})

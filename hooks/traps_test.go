@@ -183,7 +183,7 @@ func TestTrap18_RunningJobIsAlwaysReturnedWhateverElseFails(t *testing.T) {
 			r.policy["status"] = object{
 				"totalMigrations": 12, "failedMigrations": 3,
 				"migrationHistory": []any{object{"jobName": nameJob(uuid(9), 1), "volumeName": "pvc-9", "timestamp": stamp(noon.Add(-time.Hour)), "triggerIOPS": 3.5, "success": true, "outcome": "moved"}},
-				"governance":       object{"freeze": object{"since": "then"}},
+				"later":            object{"freeze": object{"since": "then"}},
 			}
 			r.run(1, 7)
 			status := r.policy["status"]
@@ -206,7 +206,7 @@ func TestTrap18_RunningJobIsAlwaysReturnedWhateverElseFails(t *testing.T) {
 			if a.Status.TotalMigrations != 12 || a.Status.FailedMigrations != 3 || len(a.Status.MigrationHistory) != 1 {
 				t.Errorf("got total %d, failed %d, history %v, want all of it carried over", a.Status.TotalMigrations, a.Status.FailedMigrations, a.results())
 			}
-			if !bytes.Contains(a.raw, []byte(`"governance":{"freeze":{"since":"then"}}`)) {
+			if !bytes.Contains(a.raw, []byte(`"later":{"freeze":{"since":"then"}}`)) {
 				t.Errorf("got status %s, want what a later release remembers carried over", a.raw)
 			}
 		})

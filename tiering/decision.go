@@ -37,8 +37,8 @@ type Input struct {
 	// Broken are the names of the policies that exist but do not compile. They
 	// win no volume, and still own the recovery of what they started.
 	Broken []string
-	// Previous is the status in the request. No gate reads it yet; Status has
-	// its own.
+	// Previous is the status in the request, which the dry-run clock is read
+	// from; nil for none.
 	Previous *StoragePolicyStatus
 	// Conditions go into the status beside those of the plan, and win over
 	// them by type. Their times and generation are ignored.
@@ -47,7 +47,10 @@ type Input struct {
 
 // Policy is a compiled policy.
 type Policy struct {
-	Name       string
+	Name string
+	// UID is that of the object, so that one that was created anew is another;
+	// Compile leaves it empty.
+	UID        string
 	Generation int64
 	Created    time.Time
 	Rules      Rules

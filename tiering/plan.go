@@ -372,5 +372,8 @@ func (p *Plan) NextLook(now time.Time) time.Duration {
 			wait = min(wait, opens.Sub(now))
 		}
 	}
+	if left := p.standing.trial.left; left > 0 {
+		wait = min(wait, left)
+	}
 	return max(wait, soonest)
 }

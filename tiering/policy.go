@@ -34,6 +34,7 @@ const (
 // +kubebuilder:printcolumn:name="Cold",type=integer,JSONPath=`.status.coldVolumes`
 // +kubebuilder:printcolumn:name="Mixed",type=integer,JSONPath=`.status.mixedVolumes`,priority=1
 // +kubebuilder:printcolumn:name="Last move",type=date,JSONPath=`.status.migrationHistory[0].timestamp`,priority=1
+// +kubebuilder:printcolumn:name="Dry run until",type=string,JSONPath=`.status.governance.until`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.modeReason`,priority=1
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must have at most 63 characters, because each Job carries it as a label; choose a shorter name"
@@ -240,6 +241,9 @@ type StoragePolicyStatus struct {
 	// +listType=atomic
 	Results []ResultCount `json:"results,omitempty"`
 
+	// Governance is the memory of the dry run that a new or changed policy has to pass; absent where no governance is configured.
+	Governance *GovernanceStatus `json:"governance,omitempty"`
+
 	// LastReconcileTime is renewed when another field changes, and else every 15 minutes.
 	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
 
@@ -269,6 +273,43 @@ const (
 	PhaseDryRun   Phase = "DryRun"
 	PhaseDisabled Phase = "Disabled"
 	PhaseError    Phase = "Error"
+)
+
+// GovernanceStatus remembers which spec may act, and how long another one was
+// watched.
+type GovernanceStatus struct {
+	// PolicyUID is the object that this is the memory of; a policy that was created anew has another one and begins anew.
+	PolicyUID string `json:"policyUID,omitempty"`
+	// AcceptedDigest names the spec that may act, apart from enabled, dryRun and pauses.
+	AcceptedDigest string `json:"acceptedDigest,omitempty"`
+	// AcceptedSelection names which volumes it selects.
+	AcceptedSelection string `json:"acceptedSelection,omitempty"`
+	// PendingDigest names the spec whose dry run is not over.
+	PendingDigest string `json:"pendingDigest,omitempty"`
+	// Rule says why there is a dry run: NewPolicy, SelectionChange (which counts as a new policy) or ThresholdChange.
+	Rule DryRunRule `json:"rule,omitempty"`
+	// Required is how long the dry run is.
+	Required string `json:"required,omitempty"`
+	// Observed is how much of it was counted up to countedTo: time with the policy enabled and scores to be had.
+	Observed string `json:"observed,omitempty"`
+	// Since is when this spec was first seen.
+	Since *metav1.Time `json:"since,omitempty"`
+	// CountedTo is up to when time was counted; it is renewed every 15 minutes.
+	CountedTo *metav1.Time `json:"countedTo,omitempty"`
+	// Counting is true while the clock goes on.
+	Counting bool `json:"counting,omitempty"`
+	// Until is when the dry run is over, if the clock goes on all the time; absent while it stands still.
+	Until *metav1.Time `json:"until,omitempty"`
+}
+
+// DryRunRule is why a policy has to pass a dry run.
+type DryRunRule string
+
+// The rules of dry runs.
+const (
+	RuleNewPolicy       DryRunRule = "NewPolicy"
+	RuleSelectionChange DryRunRule = "SelectionChange"
+	RuleThresholdChange DryRunRule = "ThresholdChange"
 )
 
 // PlanEntry is one volume's place in the plan: a move that is next, or a wish

@@ -1,6 +1,9 @@
 package tiering
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // The modes, as status shows them.
 const (
@@ -34,6 +37,7 @@ type standing struct {
 	dry string
 	// outside are the fields beyond their approved range.
 	outside []string
+	trial   trial
 	// verdict is what the gate mode says of every volume.
 	verdict Verdict
 }
@@ -49,16 +53,19 @@ type standing struct {
 //	emergency stop            Stopped   moves are shown
 //	freeze                    Frozen    moves are shown
 func (p *Plan) stand() standing {
-	s := standing{dry: p.runsDry()}
-	if g := p.in.Governed; g != nil {
+	var s standing
+	if g := p.in.Governed; g != nil && g.Known {
 		s.outside = g.Outside(&p.in.Policy)
 	}
+	s.trial = p.try(len(s.outside) > 0)
+	s.dry = cmp.Or(p.runsDry(), s.trial.dry)
 	s.verdict = p.holdsAll(&s)
 	s.mode, s.why, s.notReady = p.mode(&s)
 	return s
 }
 
-// runsDry says why moves are only shown; "" if they start.
+// runsDry says why moves are only shown, apart from the dry run of a new or
+// changed policy; "" if they start.
 func (p *Plan) runsDry() string {
 	switch {
 	case p.in.Limits.DryRun:
@@ -126,6 +133,8 @@ func (p *Plan) mode(s *standing) (mode, why, notReady string) {
 		return modeDryRun, "The service runs with dry run; moves are shown and not started.", ""
 	case r.DryRun:
 		return modeDryRun, "spec.dryRun is true; moves are shown and not started.", ""
+	case s.trial.why != "":
+		return modeDryRun, s.trial.why, ""
 	case w.Movable != "":
 		return modeWaiting, "This version of Mayastor lets no move be steered; nothing new starts.", ""
 	case w.Unsettled != "":

@@ -22,7 +22,8 @@ func (p *Plan) Status(prev StoragePolicyStatus) StoragePolicyStatus {
 	s.ObservedGeneration = p.in.Policy.Generation
 	s.Phase = p.phase(prev.Phase)
 	s.Mode, s.ModeReason = p.standing.mode, p.standing.why
-	p.count(&s)
+	s.Governance = p.standing.trial.next
+	p.counts(&s)
 	s.Conditions = settle(prev.Conditions, p.conditions(), p.in.Policy.Generation, p.in.Now)
 	s.Plan = p.entries(prev.Plan)
 	return stamp(s, prev, p.in.Now)
@@ -35,6 +36,7 @@ func ErrorStatus(prev StoragePolicyStatus, now time.Time, generation int64, faul
 	s.ObservedGeneration = generation
 	s.Phase = PhaseError
 	s.Mode, s.ModeReason = modeError, "The policy has faults; it starts no move until they are corrected."
+	s.Governance = prev.Governance.paused()
 	s.Conditions = settle(prev.Conditions, faulty(prev.Conditions, faults), generation, now)
 	s.Plan = slices.Clone(prev.Plan)
 	return stamp(s, prev, now)
@@ -67,8 +69,8 @@ func (p *Plan) phase(prev Phase) Phase {
 	return PhaseActive
 }
 
-// count fills the counts. What Mayastor does not say now is what it said last.
-func (p *Plan) count(s *StoragePolicyStatus) {
+// counts fills the counts. What Mayastor does not say now is what it said last.
+func (p *Plan) counts(s *StoragePolicyStatus) {
 	var watched, hot, warm, cold, mixed, unknown int64
 	for i := range p.Decisions {
 		d := &p.Decisions[i]
@@ -117,6 +119,7 @@ func same(a, b *StoragePolicyStatus) bool {
 		a.WarmVolumes == b.WarmVolumes && a.ColdVolumes == b.ColdVolumes &&
 		a.MixedVolumes == b.MixedVolumes && a.UnknownVolumes == b.UnknownVolumes &&
 		a.ActiveMigrations == b.ActiveMigrations &&
+		sameGovernance(a.Governance, b.Governance) &&
 		slices.EqualFunc(a.Conditions, b.Conditions, sameCondition) &&
 		slices.EqualFunc(a.Plan, b.Plan, sameEntry)
 }

@@ -314,6 +314,8 @@ func TestTheStampKnowsEachField(t *testing.T) {
 			v.SetString("x")
 		case reflect.Slice:
 			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
 		default:
 			t.Fatalf("field %s is of a kind this test does not know", f.Name)
 		}
@@ -329,6 +331,8 @@ func TestTheStampKnowsEachFieldOfConditionsAndEntries(t *testing.T) {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(zero)) {
 			changed := reflect.New(reflect.TypeOf(zero)).Elem()
 			switch v := changed.FieldByIndex(f.Index); v.Interface().(type) {
+			case bool:
+				v.SetBool(true)
 			case int64:
 				v.SetInt(1)
 			case float64:
@@ -346,6 +350,10 @@ func TestTheStampKnowsEachFieldOfConditionsAndEntries(t *testing.T) {
 		}
 	}
 	prove("Condition", metav1.Condition{}, func(c any) bool { return sameCondition(metav1.Condition{}, c.(metav1.Condition)) })
+	prove("GovernanceStatus", GovernanceStatus{}, func(g any) bool {
+		changed := g.(GovernanceStatus)
+		return sameGovernance(&GovernanceStatus{}, &changed)
+	})
 	prove("PlanEntry", PlanEntry{}, func(e any) bool { return sameEntry(PlanEntry{}, e.(PlanEntry)) })
 	zoned, plain := metav1.NewTime(noon().In(time.FixedZone("x", 3600))), metav1.NewTime(noon())
 	if !sameEntry(PlanEntry{Since: zoned, WantedSince: &zoned}, PlanEntry{Since: plain, WantedSince: &plain}) {

@@ -11,6 +11,9 @@ import (
 type Source struct {
 	// OK is true while the last good reading is fresh enough to act on.
 	OK bool
+	// Since is since when it has been OK without a break, as its reader saw it;
+	// zero if that is not known.
+	Since time.Time
 	// Reason is a CamelCase word for a condition, such as QueryFailed.
 	Reason string
 	// Message is a sentence for people; it holds no age and no live figure.

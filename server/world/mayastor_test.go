@@ -65,7 +65,7 @@ func TestInventoryIsReadOnDemandAndKept(t *testing.T) {
 			t.Error("tried before anybody asked")
 		}
 		src, inv := m.Read(t.Context())
-		if diff := cmp.Diff(src, tiering.Source{OK: true, Reason: Available, Message: "Mayastor answers."}); diff != "" {
+		if diff := cmp.Diff(src, tiering.Source{OK: true, Since: time.Now(), Reason: Available, Message: "Mayastor answers."}); diff != "" {
 			t.Errorf("got (-) want (+):\n%s", diff)
 		}
 		if inv == nil || !m.Tried() || f.claimed != "2.9" {

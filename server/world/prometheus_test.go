@@ -322,7 +322,7 @@ func TestScores(t *testing.T) {
 				got := p.Scores(t.Context(), time.Hour)
 				want := tiering.Scores{Source: c.source, Samples: c.samples}
 				if c.source.OK {
-					want.ReadAt = time.Now()
+					want.ReadAt, want.Source.Since = time.Now(), time.Now()
 				}
 				if diff := cmp.Diff(got, want, sameSample); diff != "" {
 					t.Errorf("got (-) want (+):\n%s", diff)

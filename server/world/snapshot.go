@@ -25,6 +25,9 @@ type Limits struct {
 func (l Limits) Fresh() time.Duration { return 3*l.TTL + l.Timeout }
 
 const (
+	// longestPause is how long nobody may have asked for readings that are said to
+	// have followed each other. Hooks ask every 5 minutes.
+	longestPause = 10 * time.Minute
 	// maxWait is how long callers wait for a refresh. It is counted from the
 	// start of the refresh, so that a source that hangs costs all callers
 	// together this much and not each of them.
@@ -46,6 +49,10 @@ type snapshot[T any] struct {
 	// began is when the last good reading began: what it says is at least as
 	// new as that.
 	began time.Time
+	// since is when the first of the good readings began that followed each other
+	// without a bad one and without a pause longer than longestPause; zero while
+	// the last reading was bad.
+	since time.Time
 	// tried is when the last reading ended, good or not.
 	tried time.Time
 	// err is nil if the last reading was good.
@@ -149,7 +156,10 @@ func (c *cell[T]) fly(ctx context.Context, f *flight) {
 	prev := c.current.Load()
 	value, err := c.readSafely(ctx, prev)
 	ended := time.Now()
-	next := &snapshot[T]{value: value, began: f.began, tried: ended}
+	next := &snapshot[T]{value: value, began: f.began, since: f.began, tried: ended}
+	if prev.known() && prev.err == nil && f.began.Sub(prev.began) <= longestPause {
+		next.since = prev.since
+	}
 	if err != nil {
 		next = &snapshot[T]{tried: ended, err: err}
 		if prev.known() {

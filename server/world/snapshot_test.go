@@ -275,3 +275,32 @@ func TestEachReadingSeesTheOneBefore(t *testing.T) {
 		}
 	})
 }
+
+func TestGoodReadingsCountFromTheFirstThatFollowedNoBadOneAndNoPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &counted{}
+		c := src.cell(t)
+		start := time.Now()
+		since := func(step string, want time.Duration) {
+			t.Helper()
+			s := c.get(t.Context())
+			got := source(s, time.Now(), testLimits, "It").Since
+			if want < 0 && !got.IsZero() || want >= 0 && !got.Equal(start.Add(want)) {
+				t.Errorf("%s: since %s after the start, want %s", step, got.Sub(start), want)
+			}
+		}
+		since("the first reading", 0)
+		time.Sleep(5 * time.Minute)
+		since("the second", 0)
+		time.Sleep(longestPause)
+		since("after as long a pause as may be", 0)
+		time.Sleep(longestPause + time.Second)
+		since("after a longer pause", 25*time.Minute+time.Second)
+		src.err = errors.New("away")
+		time.Sleep(time.Minute)
+		since("a bad reading, of which the last good one still holds", -1)
+		src.err = nil
+		time.Sleep(time.Minute)
+		since("a good one again", 27*time.Minute+time.Second)
+	})
+}

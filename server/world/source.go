@@ -69,7 +69,7 @@ func reasonOf(err error) string {
 func source[T any](s *snapshot[T], now time.Time, l Limits, name string) tiering.Source {
 	switch {
 	case s.fresh(now, l):
-		return tiering.Source{OK: true, Reason: Available, Message: name + " answers."}
+		return tiering.Source{OK: true, Since: s.since, Reason: Available, Message: name + " answers."}
 	case s == nil:
 		return tiering.Source{
 			Reason:  NotReadYet,
