@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -258,6 +259,35 @@ func TestEachObjectHasOnlyFieldsOfItsType(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Without a definition the real API server could not be asked about an object.
+func TestTheKindsOfOthersAreDefinedForTheRealAPIServer(t *testing.T) {
+	defined, err := os.ReadFile("../../cluster/install/testdata/kinds.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := 0
+	for name, set := range all(t).kustomizations {
+		for key, text := range set {
+			var object struct{ APIVersion, Kind string }
+			if err := yaml.Unmarshal(text, &object); err != nil {
+				t.Fatal(err)
+			}
+			group, _, ok := strings.Cut(object.APIVersion, "/")
+			kubernetes := !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io") && group != "metacontroller.k8s.io"
+			if !ok || kubernetes || group == tiering.Group {
+				continue
+			}
+			others++
+			if text := string(defined); !strings.Contains(text, "group: "+group+"\n") || !strings.Contains(text, "{kind: "+object.Kind+",") {
+				t.Errorf("%s: %s is of group %s, and testdata/kinds.yaml of test/cluster/install has no such kind", name, key, group)
+			}
+		}
+	}
+	if others == 0 {
+		t.Error("no kind of others is used; the walk ended early")
 	}
 }
 
