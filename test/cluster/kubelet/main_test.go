@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build the program of the tests: %w\n%s", err, out)
 		}
-		return r.StartControllers(ctx, rig.Controllers{NodeGrace: 8 * time.Second})
+		return r.StartControllers(ctx, rig.Controllers{})
 	}))
 }
 

@@ -150,6 +150,11 @@ func TestAPartitionedNodeRunsOnAndHearsNothing(t *testing.T) {
 	first = *c.get(first.Name)
 	pid := c.Usage(c.ns, first.Name)[0].PID
 	node := c.Node(first.Spec.NodeName)
+	node.Partition("elsewhere.example:80") // which is no way to the API server
+	c.eventually("it goes on asking", func() bool { return strings.Count(c.Logs(c.ns, first.Name), "I am") > 3 })
+	if strings.Contains(c.Logs(c.ns, first.Name), "no answer") {
+		t.Error("it was cut off from more than was said")
+	}
 	node.Partition(API)
 	c.says(first.Name, "no answer")
 	c.eventually("the node is unknown", func() bool { return c.readiness(node.Name) == corev1.ConditionUnknown })
@@ -238,7 +243,7 @@ func TestPodsOutliveTheAPIServer(t *testing.T) {
 	c.eventually("it runs", is("ends", corev1.PodRunning))
 	r.API.Kill()
 	c.says("asks", "no answer")
-	if err := syscall.Kill(c.Usage(c.ns, "ends")[0].PID, syscall.SIGTERM); err != nil {
+	if err := c.Signal(c.ns, "ends", syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,6 +24,24 @@ func (f *Fleet) Dial(ctx context.Context, namespace, name string, port int) (net
 		}
 	}
 	return nil, fmt.Errorf("pod %s/%s does not run", namespace, name)
+}
+
+// Signal sends a signal to each process that runs in a pod, SIGKILL as the kernel
+// does when memory runs out. It fails if none runs.
+func (f *Fleet) Signal(namespace, name string, s syscall.Signal) error {
+	sent := false
+	for _, u := range f.Usage(namespace, name) {
+		if u.Pod == name && u.Ended.IsZero() {
+			if err := syscall.Kill(u.PID, s); err != nil {
+				return fmt.Errorf("send %s to %s of pod %s/%s: %w", s, u.Container, namespace, name, err)
+			}
+			sent = true
+		}
+	}
+	if !sent {
+		return fmt.Errorf("no process of pod %s/%s runs", namespace, name)
+	}
+	return nil
 }
 
 // sandbox is that of a pod which runs here, or nil.

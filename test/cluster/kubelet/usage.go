@@ -40,6 +40,32 @@ type Sample struct {
 	CPU time.Duration
 }
 
+// Millicores are the CPU that it used in thousands of a core: over its whole life
+// so far, and in the busiest second or so of it.
+func (u Usage) Millicores() (mean, peak float64) {
+	rate := func(cpu, wall time.Duration) float64 {
+		if wall <= 0 {
+			return 0
+		}
+		return 1000 * cpu.Seconds() / wall.Seconds()
+	}
+	end := u.Ended
+	if end.IsZero() && len(u.Samples) > 0 {
+		end = u.Samples[len(u.Samples)-1].At
+	}
+	mean = rate(u.CPU, end.Sub(u.Began))
+	first := 0
+	for _, s := range u.Samples {
+		for s.At.Sub(u.Samples[first].At) > 2*time.Second {
+			first++
+		}
+		if from := u.Samples[first]; s.At.Sub(from.At) >= time.Second {
+			peak = max(peak, rate(s.CPU-from.CPU, s.At.Sub(from.At)))
+		}
+	}
+	return mean, max(mean, peak)
+}
+
 // process is a process that is or was measured.
 type process struct {
 	mu    sync.Mutex
