@@ -315,12 +315,13 @@ func (r *rig) waiting(d time.Duration) {
 	r.volumes[len(r.volumes)-1].Annotations[tiering.Group+"/last-migration"] = time.Now().UTC().Format(time.RFC3339)
 	r.refresh()
 	r.ask()
-	if len(r.policy.Status.Plan) != 1 {
-		r.t.Fatalf("the plan is %+v, want one volume that cools down", r.policy.Status.Plan)
-	}
 	for i := range r.policy.Status.Plan {
-		r.policy.Status.Plan[i].WantedSince.Time = time.Now().Add(-d)
+		if e := &r.policy.Status.Plan[i]; e.Claim == "shop/waiting" && e.Gate == "cooldown" {
+			e.WantedSince.Time = time.Now().Add(-d)
+			return
+		}
 	}
+	r.t.Fatalf("the plan is %+v, want a volume in it that cools down", r.policy.Status.Plan)
 }
 
 // led lets two volumes be moved within a day, one of which had waited for d and
