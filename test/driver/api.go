@@ -31,7 +31,7 @@ type API struct {
 	revision int64
 	serial   int64
 
-	watchers    []func(Change)
+	watchers    []*func(Change)
 	undelivered []Change
 	delivering  bool
 }

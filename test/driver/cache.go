@@ -1,7 +1,8 @@
 package driver
 
 import (
-	"maps"
+	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 )
@@ -16,33 +17,40 @@ type Lag struct {
 	Seed uint64
 }
 
-// caches are the informers of Metacontroller: one for each resource, shared by
-// all that ask for it.
+// errNotListed is what a sync ends with that needs a cache which has not got its
+// list: no event, and another try after the back-off (MC 2.6).
+var errNotListed = errors.New("the cache has no list yet")
+
+// caches are the informers of one life of Metacontroller: one for each resource,
+// shared by all that ask for it, from the first time somebody does (MC 4.3).
 type caches struct {
+	cluster Cluster
+	tell    func(Change)
+	life    context.Context //nolint:containedctx // it is what ends the watches of this life
+	end     context.CancelFunc
+
 	mu    sync.Mutex
 	kinds map[string]*cache
-	since int64
 	lag   Lag
 	draw  *rand.Rand
 }
 
+// cache is that of one resource. The lock of all caches guards its fields.
 type cache struct {
-	objects map[string]*Object
-	backlog []Change
-	// read: somebody has asked for the kind, so it may be behind.
-	read bool
+	all *caches
+	// watched is closed once the watch was begun, listed once its list is there.
+	watched, listed chan struct{}
+	objects         map[string]*Object
+	backlog         []Change
+	// related: some rule of a customize hook has asked for the kind.
+	related bool
 }
 
-// newCaches lists what the API holds now.
-func newCaches(a *API, lag Lag) *caches {
-	c := &caches{kinds: map[string]*cache{}}
+// newCaches are empty; tell is called with each change of what they hold.
+func newCaches(cluster Cluster, lag Lag, tell func(Change)) *caches {
+	c := &caches{cluster: cluster, tell: tell, kinds: map[string]*cache{}}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.setLag(lag)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c.since = a.revision
-	for _, r := range a.resources {
-		c.kinds[r.id()] = &cache{objects: maps.Clone(a.stores[r.id()])}
-	}
 	return c
 }
 
@@ -52,18 +60,52 @@ func (c *caches) setLag(lag Lag) {
 	c.lag, c.draw = lag, rand.New(rand.NewPCG(lag.Seed, 1))
 }
 
-func (c *caches) add(change Change) {
+// cache returns that of a resource, and begins its watch if it is new.
+func (c *caches) cache(r Resource) *cache {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if change.Revision <= c.since {
-		return // told late: the list had it already
+	k, found := c.kinds[r.id()]
+	if !found {
+		k = &cache{all: c, watched: make(chan struct{}), listed: make(chan struct{})}
+		c.kinds[r.id()] = k
 	}
-	kind := c.kinds[change.Resource.id()]
-	if !kind.read {
-		kind.apply(change)
-		return
+	c.mu.Unlock()
+	if !found {
+		c.cluster.Watch(c.life, r, k)
+		close(k.watched)
 	}
-	kind.backlog = append(kind.backlog, change)
+	<-k.watched
+	return k
+}
+
+// wait blocks until the resources are listed.
+func (c *caches) wait(ctx context.Context, resources ...Resource) error {
+	for _, r := range resources {
+		select {
+		case <-c.cache(r).listed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// Begin implements [Watcher].
+func (k *cache) Begin(objects []*Object) {
+	k.all.mu.Lock()
+	defer k.all.mu.Unlock()
+	k.objects = make(map[string]*Object, len(objects))
+	for _, o := range objects {
+		k.objects[key(o.GetNamespace(), o.GetName())] = o
+	}
+	close(k.listed)
+}
+
+// Changed implements [Watcher].
+func (k *cache) Changed(change Change) {
+	k.all.mu.Lock()
+	k.backlog = append(k.backlog, change)
+	k.all.mu.Unlock()
+	k.all.tell(change)
 }
 
 func (k *cache) apply(change Change) {
@@ -89,38 +131,65 @@ func (c *caches) current() Lag {
 }
 
 // list returns the objects of a kind, sorted, all but the newest changes.
-func (c *caches) list(r Resource, lag int) []*Object {
+func (c *caches) list(r Resource, lag int) ([]*Object, error) {
+	k := c.cache(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return sorted(c.see(r, lag))
+	if k.objects == nil {
+		return nil, errNotListed
+	}
+	return sorted(k.see(lag)), nil
 }
 
 // one returns an object or nil.
 func (c *caches) one(r Resource, key string, lag int) *Object {
+	k := c.cache(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.see(r, lag)[key]
+	return k.see(lag)[key]
 }
 
-func (c *caches) see(r Resource, lag int) map[string]*Object {
-	kind := c.kinds[r.id()]
-	seen := max(0, len(kind.backlog)-lag)
-	kind.read = true
-	for _, change := range kind.backlog[:seen] {
-		kind.apply(change)
+// known lists what is cached of a kind; nothing before the list is there.
+func (c *caches) known(r Resource) []*Object {
+	objects, err := c.list(r, 0)
+	if err != nil {
+		return nil
+	}
+	return objects
+}
+
+// relate notes that changes of the resource are matched against rules.
+func (c *caches) relate(r Resource) {
+	k := c.cache(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k.related = true
+}
+
+func (c *caches) related(r Resource) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.kinds[r.id()]
+	return k != nil && k.related
+}
+
+func (k *cache) see(lag int) map[string]*Object {
+	seen := max(0, len(k.backlog)-lag)
+	for _, change := range k.backlog[:seen] {
+		k.apply(change)
 	}
 	if seen > 0 {
-		kind.backlog = append([]Change(nil), kind.backlog[seen:]...)
+		k.backlog = append([]Change(nil), k.backlog[seen:]...)
 	}
-	return kind.objects
+	return k.objects
 }
 
-// behind reports whether a cache that is in use has changes it has not shown.
+// behind reports whether a cache has changes it has not shown.
 func (c *caches) behind() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, kind := range c.kinds {
-		if len(kind.backlog) > 0 {
+	for _, k := range c.kinds {
+		if len(k.backlog) > 0 {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -46,22 +47,26 @@ func (d *Driver) childSelector(parent *Object) (labels.Selector, error) {
 // claim finds the children in the caches, adopts ownerless ones whose label
 // matches and releases owned ones whose label does not (MC 3.2). Each child
 // rule has its key.
-func (d *Driver) claim(parent *Object, selector labels.Selector, view *caches, lag Lag) (groups, error) {
+func (d *Driver) claim(ctx context.Context, parent *Object, selector labels.Selector, view *caches, lag Lag) (groups, error) {
 	claimed := groups{}
 	var faults []error
 	for _, r := range d.children {
 		claimed[groupKind(r.APIVersion, r.Kind)] = map[string]*Object{}
-		for _, o := range view.list(r, lag.Children) {
+		candidates, err := view.list(r, lag.Children)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range candidates {
 			matches := selector.Matches(labels.Set(o.GetLabels()))
 			switch owner := controllerOf(o); {
 			case owner == parent.GetUID() && matches:
 				claimed.put(o)
 			case owner == parent.GetUID():
 				if parent.GetDeletionTimestamp() == nil {
-					faults = append(faults, d.releaseChild(parent, o))
+					faults = append(faults, d.releaseChild(ctx, parent, o))
 				}
 			case owner == "" && matches && parent.GetDeletionTimestamp() == nil && o.GetDeletionTimestamp() == nil:
-				adopted, err := d.adopt(parent, o)
+				adopted, err := d.adopt(ctx, parent, o)
 				if adopted != nil {
 					claimed.put(adopted)
 				}
@@ -72,13 +77,15 @@ func (d *Driver) claim(parent *Object, selector labels.Selector, view *caches, l
 	return claimed, errors.Join(faults...)
 }
 
-func (d *Driver) adopt(parent, child *Object) (*Object, error) {
-	live, err := d.api.Get(RefOf(parent))
+func (d *Driver) adopt(ctx context.Context, parent, child *Object) (*Object, error) {
+	live, err := d.cluster.Get(ctx, RefOf(parent))
 	if err != nil || live.GetUID() != parent.GetUID() || live.GetDeletionTimestamp() != nil {
 		return nil, fmt.Errorf("can't adopt %s: the parent is gone or being deleted", RefOf(child))
 	}
-	adopted, err := d.api.Edit(RefOf(child), func(o *Object) {
+	adopted, err := d.edit(ctx, RefOf(child), child.GetUID(), d.cluster.Update, func(o *Object) bool {
+		dropOwner(o, parent.GetUID()) // a stale cache may not know that it is there
 		o.SetOwnerReferences(append(o.GetOwnerReferences(), d.ownerReference(parent)))
+		return true
 	})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -90,8 +97,11 @@ func (d *Driver) adopt(parent, child *Object) (*Object, error) {
 	return adopted, nil
 }
 
-func (d *Driver) releaseChild(parent, child *Object) error {
-	_, err := d.api.Edit(RefOf(child), func(o *Object) { dropOwner(o, parent.GetUID()) })
+func (d *Driver) releaseChild(ctx context.Context, parent, child *Object) error {
+	_, err := d.edit(ctx, RefOf(child), child.GetUID(), d.cluster.Update, func(o *Object) bool {
+		dropOwner(o, parent.GetUID())
+		return true
+	})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("release %s: %w", RefOf(child), err)
 	}
@@ -130,7 +140,7 @@ func (d *Driver) label(parent *Object, selector labels.Selector, wanted []*Objec
 // manage makes the children what the hook wants: the undesired go, the missing
 // come, the others are left alone whatever they look like (OnDelete, MC 3.4).
 // One failure does not keep the rest from being done.
-func (d *Driver) manage(parent *Object, observed groups, wanted []*Object, done *Sync) error {
+func (d *Driver) manage(ctx context.Context, parent *Object, observed groups, wanted []*Object, done *Sync) error {
 	desired := map[string]map[string]*Object{}
 	for _, child := range wanted {
 		outer := groupKind(child.GetAPIVersion(), child.GetKind())
@@ -143,22 +153,22 @@ func (d *Driver) manage(parent *Object, observed groups, wanted []*Object, done 
 	for _, outer := range slices.Sorted(maps.Keys(observed)) {
 		for _, inner := range slices.Sorted(maps.Keys(observed[outer])) {
 			if child := observed[outer][inner]; desired[outer][inner] == nil && child.GetDeletionTimestamp() == nil {
-				faults = append(faults, d.deleteChild(child, inner, done))
+				faults = append(faults, d.deleteChild(ctx, child, inner, done))
 			}
 		}
 	}
 	for _, outer := range slices.Sorted(maps.Keys(desired)) {
 		for _, inner := range slices.Sorted(maps.Keys(desired[outer])) {
 			if observed[outer][inner] == nil {
-				faults = append(faults, d.createChild(parent, desired[outer][inner], inner, done))
+				faults = append(faults, d.createChild(ctx, parent, desired[outer][inner], inner, done))
 			}
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func (d *Driver) deleteChild(child *Object, name string, done *Sync) error {
-	err := d.api.Delete(RefOf(child), Deletion{UID: child.GetUID(), Propagation: metav1.DeletePropagationBackground})
+func (d *Driver) deleteChild(ctx context.Context, child *Object, name string, done *Sync) error {
+	err := d.cluster.Delete(ctx, RefOf(child), Deletion{UID: child.GetUID(), Propagation: metav1.DeletePropagationBackground})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -170,7 +180,7 @@ func (d *Driver) deleteChild(child *Object, name string, done *Sync) error {
 	return nil
 }
 
-func (d *Driver) createChild(parent, child *Object, name string, done *Sync) error {
+func (d *Driver) createChild(ctx context.Context, parent, child *Object, name string, done *Sync) error {
 	if name == "" || child.GetName() == "" && child.GetGenerateName() == "" {
 		return fmt.Errorf("create %s: the child has no name", child.GetKind())
 	}
@@ -186,7 +196,7 @@ func (d *Driver) createChild(parent, child *Object, name string, done *Sync) err
 	annotations[lastApplied] = string(text)
 	created.SetAnnotations(annotations)
 	created.SetOwnerReferences(append(created.GetOwnerReferences(), d.ownerReference(parent)))
-	_, err = d.api.Create(created)
+	_, err = d.cluster.Create(ctx, created)
 	if apierrors.IsAlreadyExists(err) {
 		d.count(func(c *Counters) { c.Existed++ })
 		return nil // swallowed, also for a foreign object of that name (MC 3.5)

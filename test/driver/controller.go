@@ -70,6 +70,7 @@ func ReadController(document []byte) (Controller, error) {
 		metav1.TypeMeta `json:",inline"`
 		Metadata        metav1.ObjectMeta `json:"metadata"`
 		Spec            controllerSpec    `json:"spec"`
+		Status          any               `json:"status"`
 	}
 	if err := yaml.UnmarshalStrict(document, &object); err != nil {
 		return Controller{}, fmt.Errorf("read CompositeController: %w", err)

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,13 +30,17 @@ type Options struct {
 	// CatchUp is how long a stale cache stays behind while the driver runs; 0
 	// is 50 ms.
 	CatchUp time.Duration
+	// Warned, if set, is called with each event (MC 5).
+	Warned func(parent *Object, reason, message string)
+	// Synced, if set, is called with what each look at a parent did.
+	Synced func(parent string, s *Sync)
 	// Workers is how many parents are synced at once; 0 is 5, as upstream.
 	Workers int
 }
 
 // Driver is Metacontroller with one CompositeController. [New] makes one.
 type Driver struct {
-	api        *API
+	cluster    Cluster
 	options    Options
 	controller Controller
 	client     *http.Client
@@ -81,18 +86,25 @@ type Counters struct {
 	RequestBytes, ResponseBytes int64
 }
 
-// New returns a driver for the objects in the API. It watches the API from now
-// on, for as long as that lives.
+// New returns a driver for the objects in the API.
 func New(a *API, options Options) (*Driver, error) {
+	return NewOn(context.Background(), memory{a}, options)
+}
+
+// NewOn returns a driver for the objects in the cluster. The context is that of
+// the calls which find out what the cluster serves. The driver watches what it
+// was asked to look at from the first [Driver.SyncOnce] or [Driver.Run] until
+// [Driver.Close].
+func NewOn(ctx context.Context, cluster Cluster, options Options) (*Driver, error) {
 	d := &Driver{
-		api: a, options: options, controller: options.Controller,
+		cluster: cluster, options: options, controller: options.Controller,
 		client:  &http.Client{Transport: options.Transport},
 		parents: map[string]chan struct{}{},
 		signal:  make(chan struct{}, 1),
 	}
 	spec := d.controller.spec
 	var err error
-	if d.parent, err = a.byName(spec.ParentResource.APIVersion, spec.ParentResource.Resource); err != nil {
+	if d.parent, err = cluster.Resource(ctx, spec.ParentResource.APIVersion, spec.ParentResource.Resource); err != nil {
 		return nil, fmt.Errorf("parent of CompositeController %s: %w", d.controller.Name, err)
 	}
 	var faults []error
@@ -109,7 +121,7 @@ func New(a *API, options Options) (*Driver, error) {
 		}
 	}
 	for _, rule := range spec.ChildResources {
-		r, err := a.byName(rule.APIVersion, rule.Resource)
+		r, err := cluster.Resource(ctx, rule.APIVersion, rule.Resource)
 		if err != nil {
 			faults = append(faults, err)
 			continue
@@ -120,18 +132,23 @@ func New(a *API, options Options) (*Driver, error) {
 		return nil, fmt.Errorf("CompositeController %s: %w", d.controller.Name, err)
 	}
 	d.Restart()
-	a.Watch(d.observe)
 	return d, nil
 }
 
 // Restart forgets what a process forgets when it ends: caches are listed anew,
 // customize answers and, in [Driver.Run], back-offs and appointments are gone.
 func (d *Driver) Restart() {
-	fresh := newCaches(d.api, d.options.Lag)
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.caches, d.customized = fresh, map[types.UID]customized{}
+	old := d.caches
+	d.caches, d.customized = newCaches(d.cluster, d.options.Lag, d.observe), map[types.UID]customized{}
+	d.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
 }
+
+// Close ends the watches. A driver of an [API] may do without.
+func (d *Driver) Close() { d.view().end() }
 
 // SetLag changes the staleness of the caches.
 func (d *Driver) SetLag(lag Lag) {
@@ -144,7 +161,6 @@ func (d *Driver) SetLag(lag Lag) {
 func (d *Driver) observe(change Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.caches.add(change)
 	if !d.running {
 		return
 	}
@@ -176,11 +192,18 @@ func (d *Driver) Events() []Event {
 }
 
 func (d *Driver) warn(parent string, err error) {
+	e := Event{time.Now(), parent, "SyncError", "Sync error: " + err.Error()}
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.counters.Errors++
-	d.events = append(d.events, Event{time.Now(), parent, "SyncError", "Sync error: " + err.Error()})
+	d.events = append(d.events, e)
 	d.events = d.events[max(0, len(d.events)-maxEvents):]
+	d.mu.Unlock()
+	if d.options.Warned == nil {
+		return
+	}
+	if o := d.view().one(d.parent, parent, 0); o != nil {
+		d.options.Warned(o, e.Reason, e.Message)
+	}
 }
 
 // workers of one controller (MC 5).

@@ -62,7 +62,7 @@ func (r Resource) id() string { return r.APIVersion + "/" + r.Name }
 // The slice is the caller's to extend or cut.
 func Resources() []Resource {
 	return []Resource{
-		{"v1", "namespaces", "Namespace", false, true, false},
+		namespaceResource(),
 		{"v1", "persistentvolumes", "PersistentVolume", false, true, false},
 		{"v1", "persistentvolumeclaims", "PersistentVolumeClaim", true, true, false},
 		{"v1", "pods", "Pod", true, true, false},
@@ -135,11 +135,21 @@ func dropFinalizer(o *Object, name string) {
 
 // groupResource is what API errors name.
 func (r Resource) groupResource() schema.GroupResource {
-	group, _, found := strings.Cut(r.APIVersion, "/")
+	return schema.GroupResource{Group: groupOf(r.APIVersion), Resource: r.Name}
+}
+
+// groupResource names the kind where the resource is not known.
+func groupResource(ref Ref) schema.GroupResource {
+	return schema.GroupResource{Group: groupOf(ref.APIVersion), Resource: ref.Kind}
+}
+
+// groupOf is empty for the core group.
+func groupOf(apiVersion string) string {
+	group, _, found := strings.Cut(apiVersion, "/")
 	if !found {
-		group = ""
+		return ""
 	}
-	return schema.GroupResource{Group: group, Resource: r.Name}
+	return group
 }
 
 func (r Resource) groupKind() schema.GroupKind {

@@ -55,7 +55,7 @@ func (d *Driver) rules(ctx context.Context, parent *Object) ([]selection, error)
 	}
 	rules := make([]selection, len(asked))
 	for i, rule := range asked {
-		if rules[i], err = d.compile(rule); err != nil {
+		if rules[i], err = d.compile(ctx, rule); err != nil {
 			return nil, fmt.Errorf("customize hook: relatedResources[%d]: %w", i, err)
 		}
 	}
@@ -66,8 +66,8 @@ func (d *Driver) rules(ctx context.Context, parent *Object) ([]selection, error)
 }
 
 // compile checks a rule as MC 4.1 does.
-func (d *Driver) compile(rule Rule) (selection, error) {
-	r, err := d.api.byName(rule.APIVersion, rule.Resource)
+func (d *Driver) compile(ctx context.Context, rule Rule) (selection, error) {
+	r, err := d.cluster.Resource(ctx, rule.APIVersion, rule.Resource)
 	if err != nil {
 		return selection{}, err
 	}
@@ -105,41 +105,58 @@ func (s selection) selects(o *Object, spaces map[string]labels.Set) bool {
 
 // related collects the objects that the rules select. Each rule that was asked
 // has its key, also if nothing matched (MC 2.2).
-func (d *Driver) related(rules []selection, view *caches, lag Lag) groups {
+func (d *Driver) related(rules []selection, view *caches, lag Lag) (groups, error) {
 	found := groups{}
-	spaces := d.namespaces(rules)
+	spaces, err := namespaces(rules, view)
+	if err != nil {
+		return nil, err
+	}
 	for _, rule := range rules {
 		outer := groupKind(rule.resource.APIVersion, rule.resource.Kind)
 		if found[outer] == nil {
 			found[outer] = map[string]*Object{}
 		}
-		for _, o := range view.list(rule.resource, d.lagOf(rule.resource, lag)) {
+		view.relate(rule.resource)
+		objects, err := view.list(rule.resource, d.lagOf(rule.resource, lag))
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range objects {
 			if rule.selects(o, spaces) {
 				found.put(o)
 			}
 		}
 	}
-	return found
+	return found, nil
+}
+
+// namespaceResource is served everywhere.
+func namespaceResource() Resource {
+	return Resource{"v1", "namespaces", "Namespace", false, true, false}
 }
 
 // namespaces reads the labels of all namespaces if some rule needs them.
-func (d *Driver) namespaces(rules []selection) map[string]labels.Set {
+func namespaces(rules []selection, view *caches) (map[string]labels.Set, error) {
 	if !slices.ContainsFunc(rules, func(s selection) bool { return s.spaces != nil }) {
-		return nil
+		return nil, nil
 	}
-	spaces := map[string]labels.Set{}
-	for _, o := range d.api.List("v1", "Namespace") {
+	objects, err := view.list(namespaceResource(), 0)
+	if err != nil {
+		return nil, err
+	}
+	spaces := make(map[string]labels.Set, len(objects))
+	for _, o := range objects {
 		spaces[o.GetName()] = o.GetLabels()
 	}
-	return spaces
+	return spaces, nil
 }
 
 // lagOf tells how far behind the one informer of a resource is.
 func (d *Driver) lagOf(r Resource, lag Lag) int {
 	switch {
-	case r == d.parent:
+	case r.id() == d.parent.id():
 		return lag.Parent
-	case slices.Contains(d.children, r):
+	case slices.ContainsFunc(d.children, func(child Resource) bool { return r.id() == child.id() }):
 		return lag.Children
 	}
 	return lag.Related

@@ -32,7 +32,11 @@ func (d *Driver) Run(ctx context.Context) {
 	defer tasks.Wait()
 	tasks.Go(func() { d.resync(ctx, q) })
 	tasks.Go(func() { d.follow(ctx, q) })
-	for _, parent := range d.api.List(d.parent.APIVersion, d.parent.Kind) {
+	view := d.view()
+	if view.wait(ctx, append([]Resource{d.parent}, d.children...)...) != nil {
+		return // the context ended
+	}
+	for _, parent := range view.known(d.parent) {
 		if d.interesting(parent) {
 			q.add(parent.GetName())
 		}
@@ -119,7 +123,7 @@ func (d *Driver) resync(ctx context.Context, q *queue) {
 		case <-ctx.Done():
 			return
 		}
-		for _, parent := range d.view().list(d.parent, 0) {
+		for _, parent := range d.view().known(d.parent) {
 			if d.interesting(parent) {
 				q.add(parent.GetName())
 			}
@@ -153,11 +157,11 @@ func (d *Driver) follow(ctx context.Context, q *queue) {
 // triggered returns the parents that a change concerns.
 func (d *Driver) triggered(ctx context.Context, change Change) map[string]struct{} {
 	names := map[string]struct{}{}
-	if change.Resource == d.parent && d.parentTriggers(change) {
+	if change.Resource.id() == d.parent.id() && d.parentTriggers(change) {
 		names[cmp.Or(change.New, change.Old).GetName()] = struct{}{}
 	}
 	for _, child := range d.children {
-		if change.Resource == child {
+		if change.Resource.id() == child.id() {
 			maps.Copy(names, d.childTriggers(change))
 		}
 	}
@@ -181,20 +185,20 @@ func (d *Driver) parentTriggers(c Change) bool {
 		!reflect.DeepEqual(c.Old.GetAnnotations(), c.New.GetAnnotations())
 }
 
-// childTriggers: a child concerns its owner, before and after; an ownerless one
-// each parent that would adopt it.
+// childTriggers: a child concerns the owner it has now; an ownerless one that
+// stays each parent that would adopt it. The owner it had does not count (MC 4.3
+// is for related objects only).
 func (d *Driver) childTriggers(c Change) map[string]struct{} {
 	names := map[string]struct{}{}
-	for _, parent := range d.view().list(d.parent, 0) {
-		selector, err := d.childSelector(parent)
-		for _, child := range []*Object{c.Old, c.New} {
-			if child == nil {
-				continue
-			}
-			owner := controllerOf(child)
-			if owner == parent.GetUID() || owner == "" && err == nil && selector.Matches(labels.Set(child.GetLabels())) {
-				names[parent.GetName()] = struct{}{}
-			}
+	child := cmp.Or(c.New, c.Old)
+	owner, going := controllerOf(child), c.New == nil || child.GetDeletionTimestamp() != nil
+	for _, parent := range d.view().known(d.parent) {
+		adopts := func() bool {
+			selector, err := d.childSelector(parent)
+			return err == nil && selector.Matches(labels.Set(child.GetLabels()))
+		}
+		if owner == parent.GetUID() || owner == "" && !going && adopts() {
+			names[parent.GetName()] = struct{}{}
 		}
 	}
 	return names
@@ -202,18 +206,24 @@ func (d *Driver) childTriggers(c Change) map[string]struct{} {
 
 // relatedTriggers: an object concerns each parent whose rules select it as it
 // was or as it is. A parent whose customize hook fails misses the event
-// (MC 4.3).
+// (MC 4.3). A kind that no sync has asked for yet is not watched for this.
 func (d *Driver) relatedTriggers(ctx context.Context, c Change) map[string]struct{} {
 	names := map[string]struct{}{}
 	view := d.view()
-	for _, parent := range view.list(d.parent, 0) {
+	if !view.related(c.Resource) {
+		return names
+	}
+	for _, parent := range view.known(d.parent) {
 		rules, err := d.rules(ctx, parent)
 		if err != nil {
 			continue
 		}
-		spaces := d.namespaces(rules)
+		spaces, err := namespaces(rules, view)
+		if err != nil {
+			continue
+		}
 		for _, rule := range rules {
-			if rule.resource != c.Resource {
+			if rule.resource.id() != c.Resource.id() {
 				continue
 			}
 			if c.Old != nil && rule.selects(c.Old, spaces) || c.New != nil && rule.selects(c.New, spaces) {

@@ -45,9 +45,12 @@ func (d *Driver) SyncOnce(ctx context.Context, parent string) (*Sync, error) {
 		return new(Sync), context.Cause(ctx)
 	}
 	done, err := d.sync(ctx, parent)
+	if d.options.Synced != nil {
+		d.options.Synced(parent, done)
+	}
 	if _, tooMany := errors.AsType[*TooManyRequestsError](err); tooMany {
 		d.count(func(c *Counters) { c.TooMany++ })
-	} else if err != nil && ctx.Err() == nil {
+	} else if err != nil && ctx.Err() == nil && !errors.Is(err, errNotListed) {
 		d.warn(parent, err)
 	}
 	return done, err
@@ -68,6 +71,9 @@ func (d *Driver) parentLock(name string) chan struct{} {
 func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 	done := new(Sync)
 	view := d.view()
+	if err := view.wait(ctx, append([]Resource{d.parent}, d.children...)...); err != nil {
+		return done, err
+	}
 	lag := view.current()
 
 	// 1. The parent from the cache.
@@ -76,7 +82,7 @@ func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 		return done, nil
 	}
 	// 2. The finalizer, on the live object, before anything else.
-	parent, err := d.protect(parent)
+	parent, err := d.protect(ctx, parent)
 	if parent == nil || err != nil {
 		return done, err
 	}
@@ -85,7 +91,7 @@ func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 	if err != nil {
 		return done, err
 	}
-	observed, err := d.claim(parent, selector, view, lag)
+	observed, err := d.claim(ctx, parent, selector, view, lag)
 	if err != nil {
 		return done, fmt.Errorf("claim children: %w", err)
 	}
@@ -94,7 +100,10 @@ func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 	if err != nil {
 		return done, err
 	}
-	related := d.related(rules, view, lag)
+	related, err := d.related(rules, view, lag)
+	if err != nil {
+		return done, err
+	}
 	// 5. The hook.
 	answer, err := d.ask(ctx, parent, observed, related, done)
 	if err != nil {
@@ -106,7 +115,7 @@ func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 		done.ResyncAfter = time.Duration(answer.resyncAfterSeconds * float64(time.Second))
 	}
 	if answer.finalized {
-		if parent, err = d.unprotect(parent); err != nil {
+		if parent, err = d.unprotect(ctx, parent); err != nil {
 			return done, err
 		}
 	}
@@ -117,10 +126,10 @@ func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 	// 8. Children.
 	var faults []error
 	if parent.GetDeletionTimestamp() == nil || d.finalizes(parent) {
-		faults = append(faults, d.manage(parent, observed, answer.children, done))
+		faults = append(faults, d.manage(ctx, parent, observed, answer.children, done))
 	}
 	// 9. Status, even if step 8 failed.
-	faults = append(faults, d.writeStatus(parent, answer.status, done))
+	faults = append(faults, d.writeStatus(ctx, parent, answer.status, done))
 	return done, errors.Join(faults...)
 }
 
@@ -136,42 +145,47 @@ func (d *Driver) selected(parent *Object) bool {
 // protect adds the finalizer where a finalize hook wants it and takes it off
 // where there is none; never to an object under deletion (MC 6). It returns
 // the fresh object if it wrote, and nil if the parent is gone.
-func (d *Driver) protect(parent *Object) (*Object, error) {
+func (d *Driver) protect(ctx context.Context, parent *Object) (*Object, error) {
 	finalizer, wanted := d.controller.finalizer(), d.controller.spec.Hooks.Finalize != nil
 	if hasFinalizer(parent, finalizer) == wanted || wanted && parent.GetDeletionTimestamp() != nil {
 		return parent, nil
 	}
-	return d.editParent(parent, func(o *Object) {
+	return d.editParent(ctx, parent, func(o *Object) bool {
+		if hasFinalizer(o, finalizer) == wanted || wanted && o.GetDeletionTimestamp() != nil {
+			return false
+		}
 		dropFinalizer(o, finalizer)
-		if wanted && o.GetDeletionTimestamp() == nil {
+		if wanted {
 			o.SetFinalizers(append(o.GetFinalizers(), finalizer))
 		}
+		return true
 	})
 }
 
 // unprotect takes the finalizer off. If the parent is gone by that it returns
 // the cached one without it.
-func (d *Driver) unprotect(parent *Object) (*Object, error) {
-	fresh, err := d.editParent(parent, func(o *Object) { dropFinalizer(o, d.controller.finalizer()) })
+func (d *Driver) unprotect(ctx context.Context, parent *Object) (*Object, error) {
+	finalizer := d.controller.finalizer()
+	fresh, err := d.editParent(ctx, parent, func(o *Object) bool {
+		had := hasFinalizer(o, finalizer)
+		dropFinalizer(o, finalizer)
+		return had
+	})
 	if err != nil {
 		return parent, err
 	}
 	if fresh == nil {
 		fresh = parent.DeepCopy()
-		dropFinalizer(fresh, d.controller.finalizer())
+		dropFinalizer(fresh, finalizer)
 	}
 	return fresh, nil
 }
 
-func (d *Driver) editParent(parent *Object, change func(*Object)) (*Object, error) {
-	live, err := d.api.Get(RefOf(parent))
-	if apierrors.IsNotFound(err) || err == nil && live.GetUID() != parent.GetUID() {
+func (d *Driver) editParent(ctx context.Context, parent *Object, change func(*Object) bool) (*Object, error) {
+	fresh, err := d.edit(ctx, RefOf(parent), parent.GetUID(), d.cluster.Update, change)
+	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("edit the finalizers of %s: %w", RefOf(parent), err)
-	}
-	fresh, err := d.api.Edit(RefOf(parent), change)
 	if err != nil {
 		return nil, fmt.Errorf("edit the finalizers of %s: %w", RefOf(parent), err)
 	}
@@ -219,28 +233,25 @@ func (d *Driver) ask(ctx context.Context, parent *Object, observed, related grou
 
 // writeStatus replaces the status as a whole, with the generation that the
 // hook was shown, if it differs from the live one (MC 3.1, 5).
-func (d *Driver) writeStatus(parent *Object, status map[string]any, done *Sync) error {
+func (d *Driver) writeStatus(ctx context.Context, parent *Object, status map[string]any, done *Sync) error {
 	if status == nil {
 		status = map[string]any{}
 	}
 	status["observedGeneration"] = parent.GetGeneration()
-	live, err := d.api.Get(RefOf(parent))
-	if apierrors.IsNotFound(err) || err == nil && live.GetUID() != parent.GetUID() {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("write status of %s: %w", RefOf(parent), err)
-	}
-	if reflect.DeepEqual(live.Object["status"], any(status)) {
-		return nil
-	}
-	live.Object["status"] = status
-	_, err = d.api.UpdateStatus(live)
+	var differs bool
+	_, err := d.edit(ctx, RefOf(parent), parent.GetUID(), d.cluster.UpdateStatus, func(live *Object) bool {
+		differs = !reflect.DeepEqual(live.Object["status"], any(status))
+		live.Object["status"] = status
+		return differs
+	})
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return nil // swallowed (MC 5)
 	}
 	if err != nil {
 		return fmt.Errorf("write status of %s: %w", RefOf(parent), err)
+	}
+	if !differs {
+		return nil
 	}
 	done.StatusWritten = true
 	d.count(func(c *Counters) { c.StatusWrites++ })

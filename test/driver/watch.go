@@ -23,7 +23,19 @@ type Change struct {
 func (a *API) Watch(watcher func(Change)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.watchers = append(slices.Clip(a.watchers), watcher)
+	a.watch(watcher)
+}
+
+// watch adds a watcher under the lock of the caller, and returns what takes it
+// away again.
+func (a *API) watch(watcher func(Change)) (remove func()) {
+	w := &watcher
+	a.watchers = append(slices.Clip(a.watchers), w)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.watchers = slices.DeleteFunc(slices.Clone(a.watchers), func(x *func(Change)) bool { return x == w })
+	}
 }
 
 // deliver tells the watchers. If another call is at it already, that one also
@@ -40,7 +52,7 @@ func (a *API) deliver() {
 		a.undelivered = a.undelivered[1:]
 		a.mu.Unlock()
 		for _, watcher := range watchers {
-			watcher(change)
+			(*watcher)(change)
 		}
 		a.mu.Lock()
 	}
