@@ -1,0 +1,55 @@
+package watchloop
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/billyronks/couchestor/test/cluster/rig"
+)
+
+// suite is the control plane of all tests; programs are what runs the facts.
+var (
+	suite    rig.Suite
+	programs []Program
+)
+
+func TestMain(m *testing.M) {
+	status := suite.Main(m, prepare)
+	for _, p := range programs {
+		fmt.Fprintf(os.Stdout, "the facts were shown by: %s\n", p.Name)
+	}
+	if len(programs) == 1 {
+		fmt.Fprintln(os.Stdout, "and NOT by Metacontroller itself: METACONTROLLER does not name its program")
+	}
+	os.Exit(status)
+}
+
+func prepare(ctx context.Context, r *rig.Rig) error {
+	contract, err := ContractDriver(ctx, r.Dir)
+	if err != nil {
+		return err
+	}
+	programs = append(programs, contract)
+	upstream, found, err := Metacontroller()
+	if err != nil {
+		return err
+	}
+	if found {
+		programs = append(programs, upstream)
+	}
+	root, err := rig.Root()
+	if err != nil {
+		return err
+	}
+	crd, err := os.ReadFile(filepath.Join(root, "manifests", "base", "crd", "storage.billyronks.io_storagepolicies.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := r.Apply(ctx, crd); err != nil {
+		return err
+	}
+	return Install(ctx, r)
+}
