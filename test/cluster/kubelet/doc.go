@@ -7,7 +7,9 @@
 //		Images: map[string]kubelet.Image{"billyronks/couchestor": {Program: path}},
 //	})
 //	f.Serve("mayastor-api-rest.mayastor.svc.cluster.local:8081", kubelet.Address(simulator))
+//	f.Expose("couchestor-system", "couchestor", 8080) // as couchestor.couchestor-system.svc:8080
 //	... // apply Deployments and Jobs, wait for their status
+//	f.Signal("couchestor-system", pod, syscall.SIGKILL)
 //	f.Node("node-a").Lose()      // all its processes are killed, nothing is heard of it
 //	f.Node("node-b").Partition() // its processes go on, and reach nothing
 //	f.Node("node-b").Heal()

@@ -142,6 +142,9 @@ func (f *Fleet) start(ctx, life context.Context) error {
 	if f.pause, err = sandbox.Build(ctx, f.rig.Dir); err != nil {
 		return err
 	}
+	if err := sandbox.Try(f.pause, f.dir); err != nil {
+		return err
+	}
 	scheduler, err := f.rig.User("system:kube-scheduler")
 	if err != nil {
 		return err

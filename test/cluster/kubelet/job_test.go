@@ -50,6 +50,17 @@ func (c *cluster) pods(job string) []corev1.Pod {
 	return list.Items
 }
 
+// running is a pod of a Job that runs and is not being deleted, or nil.
+func (c *cluster) running(job string) *corev1.Pod {
+	c.Helper()
+	for _, p := range c.pods(job) {
+		if p.DeletionTimestamp == nil && p.Status.Phase == corev1.PodRunning {
+			return &p
+		}
+	}
+	return nil
+}
+
 func TestAJobIsCompleteOnceItsPodEndedWell(t *testing.T) {
 	t.Parallel()
 	suite.Scenario(t, "a Job is complete once its pod ended well")

@@ -74,11 +74,10 @@ func TestALostNodesJobGoesOnElsewhere(t *testing.T) {
 	c.eventually("the node is unknown", func() bool { return c.readiness(first.Spec.NodeName) == corev1.ConditionUnknown })
 	var second corev1.Pod
 	c.eventually("there is another pod that runs", func() bool {
-		for _, p := range c.pods("long") {
-			if p.UID != first.UID && p.Status.Phase == corev1.PodRunning {
-				second = p
-				return true
-			}
+		p := c.running("long")
+		if p != nil && p.UID != first.UID {
+			second = *p
+			return true
 		}
 		return false
 	})
@@ -159,12 +158,8 @@ func TestAPartitionedNodeRunsOnAndHearsNothing(t *testing.T) {
 	c.says(first.Name, "no answer")
 	c.eventually("the node is unknown", func() bool { return c.readiness(node.Name) == corev1.ConditionUnknown })
 	c.eventually("there is another pod that runs", func() bool {
-		for _, p := range c.pods("asks") {
-			if p.UID != first.UID && p.Status.Phase == corev1.PodRunning {
-				return true
-			}
-		}
-		return false
+		p := c.running("asks")
+		return p != nil && p.UID != first.UID
 	})
 	if !running(pid) {
 		t.Error("the process on the node that is cut off does not run")
@@ -176,6 +171,12 @@ func TestAPartitionedNodeRunsOnAndHearsNothing(t *testing.T) {
 	c.eventually("the old pod is gone", func() bool { return c.get(first.Name) == nil })
 	c.eventually("its process is gone", func() bool { return !running(pid) })
 	c.eventually("the node is ready", func() bool { return c.readiness(node.Name) == corev1.ConditionTrue })
+
+	for _, n := range c.nodes { // cut off from everything, nodes can still be lost
+		n.Partition()
+	}
+	c.says(c.running("asks").Name, "no answer")
+	c.Close()
 }
 
 func TestTheBinderKeepsToTheRules(t *testing.T) {

@@ -458,6 +458,7 @@ func deadIsRestarted(c *cluster) {
 
 func portsAreOwn(c *cluster) {
 	c.Serve("shop.example:8080", c.Service(c.ns, "one", 80))
+	c.Expose(c.ns, "two", 80)
 	one, two := c.serve("one"), c.serve("two")
 	c.probed("one", true, false)
 	c.probed("two", true, false)
@@ -467,6 +468,8 @@ func portsAreOwn(c *cluster) {
 	spec.Containers = append(spec.Containers, corev1.Container{Name: "beside", Image: "program", Args: []string{"serve", ":8080"}})
 	c.create("client", spec)
 	c.says("client", "one")
+	c.create("other", c.spec("get", "http://two."+c.ns+".svc/"))
+	c.says("other", "two")
 	c.create("stranger", c.spec("get", "http://elsewhere.example:8080/"))
 	c.until("stranger", "finds nobody", phase(corev1.PodFailed))
 }

@@ -79,6 +79,14 @@ func (f *Fleet) Service(namespace, name string, port int32) Dial {
 	}
 }
 
+// Expose serves a port of a service of the cluster under each name that DNS would
+// have for it in another namespace.
+func (f *Fleet) Expose(namespace, name string, port int32) {
+	for _, suffix := range []string{"", ".svc", ".svc.cluster.local"} {
+		f.Serve(fmt.Sprintf("%s.%s%s:%d", name, namespace, suffix, port), f.Service(namespace, name, port))
+	}
+}
+
 // target is the port of a pod that a port of a service leads to.
 func target(s *corev1.Service, p *corev1.Pod, port int32) (int, bool) {
 	for _, sp := range s.Spec.Ports {

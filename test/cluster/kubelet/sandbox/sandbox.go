@@ -123,6 +123,16 @@ func Start(pause string, cfg Config, log io.Writer) (*Sandbox, error) {
 	return s, nil
 }
 
+// Try makes a sandbox and ends it. It fails where none can be made.
+func Try(pause, dir string) error {
+	s, err := Start(pause, Config{Hostname: "try", Address: "10.128.0.1", Downlink: filepath.Join(dir, "try")}, io.Discard)
+	if err != nil {
+		return err
+	}
+	s.Kill()
+	return os.Remove(filepath.Join(dir, "try"))
+}
+
 // isolated are the namespaces that containers of a pod share. As root none is
 // needed for users, and then they can have other users.
 func isolated() *syscall.SysProcAttr {
