@@ -18,7 +18,10 @@ type keeping struct {
 func (*keeping) Request(string, int, int64, time.Duration) {}
 func (*keeping) Gone(string)                               {}
 func (k *keeping) Decided(_ string, plan *tiering.Plan, status *tiering.StoragePolicyStatus) {
-	k.plan, k.status = plan.Keep(), status
+	if k.plan = plan; plan != nil {
+		k.plan = plan.Keep()
+	}
+	k.status = status
 }
 
 func (k *keeping) explain(t *testing.T, i int) tiering.VolumeExplanation {
