@@ -34,6 +34,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if exit, ok := errors.AsType[exitError](err); ok {
 		status = exit.code
 	}
+	if errors.Is(err, errQuiet) {
+		return status
+	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(stderr, "couchestor: %s\n", line)
 	}
@@ -61,6 +64,8 @@ is on the command line wins.`,
 	}
 	root.AddCommand(
 		newServeCommand(),
+		newPlanCommand(),
+		newExplainCommand(),
 		onMayastor(newMigrateCommand(stdout, stderr)),
 		newVersionCommand(),
 	)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"net"
+	"os"
 	"strings"
 	"testing"
 )
@@ -25,6 +26,8 @@ func TestExitStatusTellsHowACommandWasAskedFromHowItWent(t *testing.T) {
 		{"a flag that cannot be read", []string{"serve", "--cache-ttl", "often"}, 2},
 		{"a flag of a sensible form with a senseless value", []string{"serve", "--cache-ttl", "0s"}, 2},
 		{"an argument too many", []string{"version", "now"}, 2},
+		{"a plan of nothing", []string{"plan", "--kubeconfig", os.DevNull}, 2},
+		{"an explanation of nothing", []string{"explain"}, 2},
 		{"an address in use", []string{"serve", "--listen-address", taken.Addr().String()}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -45,6 +47,13 @@ func TestMain(m *testing.M) {
 //	hold N URL                begins N requests and leaves them unfinished
 //	terminate                 sends SIGTERM to what runs in the background
 //	json                      prints stdout again as indented JSON
+//	expand FILE...            replaces variables in the files
+//	deaf NAME...              sets each variable to an address that takes connections
+//	                          and never answers
+//	kubernetes FILE           starts an API server that has the objects of a sync
+//	                          request, and sets $KUBECONFIG; the script fails if
+//	                          anything but a read reaches it
+//	exits STATUS ARG...       runs couchestor, which has to exit with that status
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -69,6 +78,10 @@ func TestScript(t *testing.T) {
 			"hold":       hold,
 			"terminate":  terminate,
 			"json":       indent,
+			"expand":     expand,
+			"deaf":       deaf,
+			"kubernetes": startKubernetes,
+			"exits":      exits,
 		},
 	})
 }
@@ -216,4 +229,36 @@ func indent(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(json.Indent(&b, []byte(ts.ReadFile("stdout")), "", "  "))
 	_, err := b.WriteTo(ts.Stdout())
 	ts.Check(err)
+}
+
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) > 0, "expand FILE...")
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
+	}
+}
+
+func deaf(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) > 0, "deaf NAME...")
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		ts.Defer(func() { l.Close() })
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) > 1, "exits STATUS ARG...")
+	status := "0"
+	err := ts.Exec("couchestor", args[1:]...)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		status = strconv.Itoa(exit.ExitCode())
+	} else {
+		ts.Check(err)
+	}
+	if status != args[0] {
+		ts.Fatalf("got exit status %s, want %s", status, args[0])
+	}
 }

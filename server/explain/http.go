@@ -2,7 +2,6 @@ package explain
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -161,10 +160,8 @@ func answer(w http.ResponseWriter, r *http.Request, value any, text func(io.Writ
 	kind := "text/plain; charset=utf-8"
 	if acceptsJSON(r) {
 		kind = "application/json"
-		e := json.NewEncoder(&b)
-		e.SetIndent("", "  ")
-		if err := e.Encode(value); err != nil {
-			refuse(w, http.StatusInternalServerError, "the explanation cannot be encoded: %s", err)
+		if err := JSON(&b, value); err != nil {
+			refuse(w, http.StatusInternalServerError, "%s", err)
 			return
 		}
 	} else {
