@@ -260,6 +260,21 @@ func TestAlerts(t *testing.T) {
 				r.pass(23*time.Hour, rules)
 			},
 		},
+		{
+			"FreezeForgotten of the cluster", "FreezeForgotten Frozen db",
+			func(r *rig, rules *prometheus.Rules) { r.freeze(); r.pass(25*time.Hour, rules) },
+			func(r *rig, rules *prometheus.Rules) { r.freeze(); r.pass(23*time.Hour, rules) },
+		},
+		{
+			"GovernanceRejected", "GovernanceRejected",
+			func(r *rig, rules *prometheus.Rules) { r.misgovern(); r.pass(20*time.Minute, rules) },
+			func(r *rig, rules *prometheus.Rules) { r.misgovern(); r.pass(8*time.Minute, rules) },
+		},
+		{
+			"Waiting", "Waiting db",
+			func(r *rig, rules *prometheus.Rules) { r.upgrade(); r.pass(7*time.Hour, rules) },
+			func(r *rig, rules *prometheus.Rules) { r.upgrade(); r.pass(5*time.Hour, rules) },
+		},
 	} {
 		t.Run(c.alert, func(t *testing.T) {
 			t.Parallel()
@@ -322,6 +337,25 @@ func (r *rig) waiting(d time.Duration) {
 		}
 	}
 	r.t.Fatalf("the plan is %+v, want a volume in it that cools down", r.policy.Status.Plan)
+}
+
+// freeze freezes the cluster for longer than any case lasts.
+func (r *rig) freeze() {
+	r.govern("freeze.reason", "release 7")
+	r.govern("freeze.until", time.Now().Add(100*time.Hour).UTC().Format(time.RFC3339))
+	r.mode("Frozen")
+}
+
+// misgovern puts a key into the governance that there is not.
+func (r *rig) misgovern() {
+	r.govern("freze.until", "tomorrow")
+	r.until("rejects its governance", func() bool { return r.shown("couchestor_governance_accepted") == 0 })
+}
+
+// upgrade leaves an upgrade of Mayastor half done.
+func (r *rig) upgrade() {
+	must(r.t, r.sim.UpgradeNode("node-2", "2.11.0"))
+	r.mode("Waiting")
 }
 
 // led lets two volumes be moved within a day, one of which had waited for d and

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +51,7 @@ type rig struct {
 
 	source, monitor *prometheus.Prometheus
 	hooks, ops      string
+	governance      string // a directory with one file for each key
 	mayastorDown    atomic.Bool
 	serviceDown     atomic.Bool
 	mayastorURL     string
@@ -93,8 +96,24 @@ func newRig(t *testing.T) *rig {
 		},
 		Spec: tiering.StoragePolicySpec{HotPoolSelector: tier("nvme"), ColdPoolSelector: tier("sata"), MinCoverage: new(int64(50))},
 	}
+	r.governance = t.TempDir()
+	r.govern("newPolicyDryRun", "0s")
+	r.govern("thresholdChangeDryRun", "0s")
 	r.serve()
 	return r
+}
+
+// govern sets one key of the governance configuration; the service sees it within
+// about a second.
+func (r *rig) govern(key, value string) {
+	r.t.Helper()
+	must(r.t, os.WriteFile(filepath.Join(r.governance, key), []byte(value), 0o600))
+}
+
+// mode waits until the policy has the mode.
+func (r *rig) mode(mode string) {
+	r.t.Helper()
+	r.until("is "+mode, func() bool { return r.policy.Status.Mode == mode })
 }
 
 func tier(name string) *metav1.LabelSelector {
@@ -151,10 +170,10 @@ func (r *rig) serve() {
 		ListenAddress: "127.0.0.1:0", OpsAddress: "127.0.0.1:0",
 		PrometheusURL: r.source.URL(), PrometheusTimeout: 10 * time.Second, ScrapeInterval: time.Minute,
 		Mayastor: mayastor.Config{URL: r.mayastorURL, HTTP: &http.Client{Timeout: 5 * time.Second}},
-		CacheTTL: 100 * time.Millisecond, Log: slog.New(lines),
+		CacheTTL: 100 * time.Millisecond, GovernancePath: r.governance, Log: slog.New(lines),
 		Hooks: func(p server.Parts) (http.Handler, error) {
 			h, err := hooks.New(hooks.Config{
-				Sources: p.Sources, Ready: p.Ready, Observer: p.Observer, Namespace: "couchestor-system", Image: "couchestor:test", ClaimLabels: true,
+				Sources: p.Sources, Ready: p.Ready, Observer: p.Observer, Governance: p.Governance, Namespace: "couchestor-system", Image: "couchestor:test", ClaimLabels: true,
 				Limits: tiering.Limits{MaxConcurrentMigrations: 4, RebuildBytesPerSecond: 100 << 20},
 			})
 			if err != nil {
