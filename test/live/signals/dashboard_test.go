@@ -118,6 +118,7 @@ func lively(t *testing.T) (r *rig, moved string) {
 	r.waiting(time.Hour)
 	for range 4 {
 		r.ask([]byte("{")...)
+		r.stale = true // Its sources are read within the last minutes, too.
 		r.pass(12*time.Minute, nil)
 	}
 	return r, moved
