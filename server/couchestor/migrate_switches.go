@@ -195,10 +195,14 @@ func (w *watched) get(ctx context.Context) ([]byte, error) {
 		return w.text, w.err
 	}
 	w.asked = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, w.patience)
+	limited, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
-	w.text, w.err = w.read(ctx)
+	w.text, w.err = w.read(limited)
 	switch {
+	case w.err != nil && ctx.Err() != nil:
+		// Nobody waits for the answer any more, so nothing is known of it.
+		w.asked = time.Time{}
+		return nil, w.err
 	case apierrors.IsNotFound(w.err):
 		w.text, w.err = nil, nil
 	case w.err != nil:

@@ -202,3 +202,19 @@ func TestAReadThatHangsIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+func TestAReadThatNobodyWaitsForIsNoTrouble(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &watched{what: "StoragePolicy db", patience: time.Second, log: slog.New(slog.NewTextHandler(&log, nil))}
+	w.read = func(ctx context.Context) ([]byte, error) { cancel(); <-ctx.Done(); return nil, ctx.Err() }
+	s := &switches{policy: w}
+	if got := s.stop(ctx, true); got != nil || log.Len() > 0 {
+		t.Errorf("got %+v and\n%s", got, &log)
+	}
+	w.read = func(context.Context) ([]byte, error) { return []byte(`{"spec":{"enabled":false}}`), nil }
+	if got := s.stop(t.Context(), true); got == nil {
+		t.Error("what was cut short was taken for an answer")
+	}
+}
