@@ -35,11 +35,11 @@ func (l slowLock) Write(ctx context.Context, j *mayastor.Journal) error {
 }
 
 // TestAStopIsSafeInTime: for each second of a move at which a switch may be
-// thrown, nothing new is asked of the server later than 10 s after it, which is
-// what the journal may take, and the volume is at a safe end within a minute:
-// one poll (5 s), the proof of sync if the rebuild is over (one cache period, 30
-// s, and one poll), and the last -1. That holds while server and API server
-// answer, and while no volume was given a replica less first.
+// thrown, nothing new is asked of the server after it, but for what the journal
+// was being written for (at most 10 s), and the volume is at a safe end within a
+// minute: one poll (5 s), the proof of sync if the rebuild is over (one cache
+// period, 30 s, and one poll), and the last -1. That holds while server and API
+// server answer, and while no volume was given a replica less first.
 func TestAStopIsSafeInTime(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -89,6 +89,7 @@ func stopAt(t *testing.T, at, write time.Duration) (begun, safe time.Duration, s
 				return &mayastor.Ending{State: mayastor.Aborted, Reason: "Switch", Sentence: "the switch is thrown"}
 			}
 		}
+		b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: "/v0/pools/*/cordon", Times: -1, Delay: 3 * time.Second})
 		vol := b.sim.Published(5*gib, "sata-1", "sata-2")
 		b.sim.Mark(vol)
 		result := b.move(b.order(vol, nvme(4)...))
@@ -105,7 +106,7 @@ func stopAt(t *testing.T, at, write time.Duration) (begun, safe time.Duration, s
 				begun = max(begun, c.At.Sub(thrown))
 			}
 		}
-		if begun > 10*time.Second {
+		if begun > write {
 			b.t.Errorf("stopped after %s: something new was asked for %s later", at, begun)
 		}
 		if write == 0 && safe > time.Minute {
@@ -117,4 +118,34 @@ func stopAt(t *testing.T, at, write time.Duration) (begun, safe time.Duration, s
 		}
 	})
 	return begun, safe, state
+}
+
+// TestAStopDoesNotWaitForBackOff: what the server refused for long enough to be
+// tried every few minutes only is tried at once when the move is to stop, and
+// twice a minute from then on.
+func TestAStopDoesNotWaitForBackOff(t *testing.T) {
+	t.Parallel()
+	for _, mended := range []time.Duration{0, 12 * time.Minute} {
+		t.Run(fmt.Sprintf("mended %s after the stop", mended), func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 4, func(b *bench) {
+				const stopped = 21 * time.Minute
+				stop := make(chan struct{})
+				b.tweak = func(m *mayastor.Migrator) { m.Jitter = func(d time.Duration) time.Duration { return d } }
+				b.sim.Inject(simulator.Fault{Method: http.MethodPut, Path: "/v0/volumes/*/replica_count/2", Effect: simulator.FailBefore, Kind: "Conflict", Times: -1})
+				time.AfterFunc(stopped, func() { close(stop) })
+				time.AfterFunc(stopped+mended, b.sim.ClearFaults)
+				vol := b.sim.Published(gib, "sata-1", "sata-2")
+				began := time.Now()
+				result, err := b.migrator().Move(b.t.Context(), stop, b.order(vol, nvme(4)...))
+				if err != nil {
+					b.t.Fatal(err)
+				}
+				if took := time.Since(began) - stopped - mended; took > time.Minute {
+					b.t.Errorf("%s (%s) %s after the server took it again, want a minute at most", result.State, result.Reason, took)
+				}
+				b.atRest(vol, 2)
+			})
+		})
+	}
 }
