@@ -84,3 +84,23 @@ func applyOne(ctx context.Context, client dynamic.Interface, mapper *restmapper.
 	_, err = api.Patch(ctx, object.GetName(), types.ApplyPatchType, text, options)
 	return err
 }
+
+// Delete deletes an object in the background, as kubectl delete does.
+func (r *Rig) Delete(ctx context.Context, object *unstructured.Unstructured) error {
+	client, err := dynamic.NewForConfig(r.Admin)
+	if err != nil {
+		return err
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(r.Client.Discovery()))
+	kind := object.GroupVersionKind()
+	mapping, err := mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) {
+		return nil // it went with its kind
+	}
+	if err != nil {
+		return err
+	}
+	propagation := metav1.DeletePropagationBackground
+	return client.Resource(mapping.Resource).Namespace(object.GetNamespace()).
+		Delete(ctx, object.GetName(), metav1.DeleteOptions{PropagationPolicy: &propagation})
+}
