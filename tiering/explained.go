@@ -164,7 +164,9 @@ func (p *Plan) why(d *Decision) string {
 	switch d.Act {
 	case Moving, Recover, Move, WouldMove:
 		return p.reason(d)
-	case Hold, Stay:
+	case Stay:
+		return capital(d.Held.Reason()) // Its score is in the row.
+	case Hold:
 	}
 	return d.Held.Sentence()
 }

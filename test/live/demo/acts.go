@@ -80,7 +80,7 @@ func (s *stage) coolDown(ctx context.Context) error {
 
 // goDark: without metrics nothing moves.
 func (s *stage) goDark(ctx context.Context) error {
-	s.voice.heading("Act 4. Prometheus goes dark",
+	s.voice.heading("Act 5. Prometheus goes dark",
 		fmt.Sprintf("The service cannot reach Prometheus any more. Meanwhile %s turns busy, which only Prometheus sees.", later))
 	s.tableHead()
 	e := &s.evidence

@@ -16,6 +16,9 @@ type evidence struct {
 	turned     time.Time
 	turnedDown bool
 
+	// explained and planned are true if the commands said what they had to.
+	explained, planned bool
+
 	dark, light time.Time
 	blindWhy    string
 	stillBlind  bool

@@ -132,6 +132,10 @@ func (s *stage) verdicts(f figures) []verdict {
 		s.resumed(),
 		s.cooled(),
 		{
+			"asked why, and what would be", "the pin explained; moves planned, none begun",
+			fmt.Sprintf("explained: %s, planned: %s", yesNo(e.explained), yesNo(e.planned)), e.explained && e.planned,
+		},
+		{
 			"Prometheus dark", "the condition says so; nothing moves",
 			fmt.Sprintf("condition: %s; %d moved", yesNo(e.blindWhy != "" && e.stillBlind), f.MovedWhileBlind),
 			e.blindWhy != "" && e.stillBlind && f.MovedWhileBlind == 0,

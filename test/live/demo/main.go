@@ -32,6 +32,7 @@ type flags struct {
 	binary  string
 	keep    string
 	verbose bool
+	linger  bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -39,7 +40,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	set := flag.NewFlagSet("demo", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.StringVar(&f.binary, "binary", "", "the couchestor binary; it is built if this is empty")
-	set.StringVar(&f.keep, "keep", "", "keep logs, journals and samples in this directory")
+	set.StringVar(&f.keep, "keep", "", "keep logs, journals, samples and the last sync request of each policy in this directory")
+	set.BoolVar(&f.linger, "linger", false, "after the play leave everything running until Ctrl-C, to be asked with couchestor plan and explain")
 	set.BoolVar(&f.verbose, "verbose", false, "also write what service and migrators log, to stderr")
 	if err := set.Parse(args); err != nil {
 		return err
@@ -66,8 +68,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 
 	began := time.Now()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the play did not end within %s", limit))
-	defer cancel()
+	if !f.linger {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("the play did not end within %s", limit))
+		defer cancel()
+	}
 	voice := newVoice(stdout)
 	report, err := play(ctx, f, dir, voice, stderr)
 	if err != nil {

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 )
 
 // play sets the stage, plays the acts and judges them.
 func play(ctx context.Context, f flags, dir string, v *voice, stderr io.Writer) (_ *report, err error) {
-	s := &stage{began: time.Now(), voice: v, told: map[string]string{}}
+	s := &stage{
+		began: time.Now(), voice: v, told: map[string]string{},
+		dir: dir, binary: f.binary, requests: &requests{dir: filepath.Join(dir, "requests")},
+	}
 	defer func() { err = errors.Join(err, s.tearDown()) }()
 	v.line("%s", v.paint(bold, "CoucheStor: a demonstration"))
 	for _, line := range wrap(introduction, width-2) {
@@ -26,12 +30,16 @@ func play(ctx context.Context, f flags, dir string, v *voice, stderr io.Writer) 
 	v.line("  %-11s %d in all, %s", "volumes", len(s.volumes), "watched by the policies databases, caches and logs")
 	v.line("  %-11s window 15s, cooldown 12s, at most %d moves at once", "times", atOnce)
 
-	for _, act := range []func(context.Context) error{s.blindStart, s.upAndDown, s.coolDown, s.goDark, s.curtain} {
+	for _, act := range []func(context.Context) error{s.blindStart, s.upAndDown, s.coolDown, s.askWhy, s.goDark, s.curtain} {
 		if err := act(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return s.judge(), nil
+	r := s.judge()
+	if f.linger {
+		return r, s.linger(ctx)
+	}
+	return r, nil
 }
 
 const introduction = `A StoragePolicy says how busy a volume must be for which tier. Prometheus says how busy each volume is.

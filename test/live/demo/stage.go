@@ -19,17 +19,22 @@ import (
 
 // stage is everything that runs.
 type stage struct {
-	began   time.Time
-	voice   *voice
+	began time.Time
+	voice *voice
+	// dir has all files of this run; binary is the program.
+	dir, binary string
+	requests    *requests
+
 	volumes []*volume
 	byClaim map[string]*volume
 
-	sim        *simulator.Simulator
-	prometheus *prometheus.Prometheus
-	service    *service
-	api        *driver.API
-	driver     *driver.Driver
-	kubelet    *kubelet
+	sim         *simulator.Simulator
+	mayastorURL string
+	prometheus  *prometheus.Prometheus
+	service     *service
+	api         *driver.API
+	driver      *driver.Driver
+	kubelet     *kubelet
 
 	last     *sight
 	shown    time.Time
@@ -63,6 +68,7 @@ func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer
 		return fmt.Errorf("start the Mayastor simulator: %w", err)
 	}
 	s.atEnd(func() error { stop(); return nil })
+	s.mayastorURL = mayastorURL
 
 	s.prometheus, err = prometheus.Start(ctx, prometheus.Config{
 		Dir: filepath.Join(dir, "tsdb"), ScrapeInterval: scrapeInterval,
@@ -123,7 +129,7 @@ func (s *stage) control(ctx context.Context, f flags, dir string, also io.Writer
 		return err
 	}
 	s.driver, err = driver.New(s.api, driver.Options{
-		Controller: controller, ResyncPeriod: time.Second,
+		Controller: controller, ResyncPeriod: time.Second, Transport: s.requests,
 		URL: func(address string) string {
 			u, err := url.Parse(address)
 			if err != nil {
