@@ -60,7 +60,9 @@ func leastRights(t *testing.T, s *stage) {
 			if subject.Kind != rbacv1.ServiceAccountKind {
 				continue
 			}
-			i := slices.IndexFunc(roles, func(r rbacv1.Role) bool { return r.Kind == b.RoleRef.Kind && r.Name == b.RoleRef.Name && r.Namespace == b.Namespace })
+			i := slices.IndexFunc(roles, func(r rbacv1.Role) bool {
+				return r.Kind == b.RoleRef.Kind && r.Name == b.RoleRef.Name && r.Namespace == b.Namespace
+			})
 			if i < 0 {
 				t.Errorf("%s %s binds a role that is not there: %+v", b.Kind, b.Name, b.RoleRef)
 				continue
