@@ -32,19 +32,25 @@ type decoder struct {
 	// texts holds short texts seen before, so that ten thousand volumes share
 	// one copy of their class, labels and namespaces.
 	texts map[string]string
+	// sets holds labels seen before, by their JSON, and none is the memory of the
+	// volumes without one.
+	sets map[string]map[string]string
+	none *memory
 	// versions tells whether version is to be that of the last object read.
 	versions bool
 	version  string
 }
 
-// The bounds of decoder.texts.
+// The bounds of decoder.texts and decoder.sets.
 const (
 	sharedTexts     = 4096
 	sharedTextBytes = 32 // shorter than a uuid, which is different each time
+	sharedSets      = 1024
+	sharedSetBytes  = 1024
 )
 
 func newDecoder(body io.Reader) *decoder {
-	return &decoder{scanner: newScanner(body), texts: make(map[string]string, 64)}
+	return &decoder{scanner: newScanner(body), texts: make(map[string]string, 64), sets: make(map[string]map[string]string), none: new(memory)}
 }
 
 // customizeRequest reads a customize request. The answer is the same for every

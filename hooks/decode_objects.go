@@ -59,17 +59,15 @@ func (d *decoder) volume() (v volume, err error) {
 	driverIs := ""
 	err = d.members([]string{"metadata", "spec"}, func(i int) error {
 		if i == 0 {
-			return d.metadata([]string{"name", "uid", "deletionTimestamp", "labels", "annotations"}, func(i int) (err error) {
+			return d.metadata([]string{"name", "deletionTimestamp", "labels", "annotations"}, func(i int) (err error) {
 				switch i {
 				case 0:
 					v.Name, err = d.text()
 				case 1:
-					v.UID, err = d.text()
-				case 2:
 					v.Deleting, err = d.present()
+				case 2:
+					v.Labels, err = d.labels()
 				case 3:
-					v.Labels, err = d.pairs()
-				case 4:
 					v.Memory, err = d.memory()
 				}
 				return err
@@ -90,14 +88,22 @@ func (d *decoder) volume() (v volume, err error) {
 	if driverIs != csiDriver {
 		v = volume{Name: v.Name}
 	}
+	if v.Memory == nil {
+		v.Memory = d.none
+	}
+	// A volume is named after its uuid, which is its claim's.
+	v.Handle, v.Claim.UID = within(v.Name, v.Handle), within(v.Name, v.Claim.UID)
 	return v, cmp.Or(err, named("PersistentVolume", v.Name))
 }
 
 // memory reads a volume's annotations and keeps what the two of ours say.
-func (d *decoder) memory() (memory, error) {
+func (d *decoder) memory() (*memory, error) {
 	var attempt, lastMigration string
 	err := d.optional([]string{mayastor.AttemptAnnotation, mayastor.LastMigrationAnnotation}, &attempt, &lastMigration)
-	return readMemory(attempt, lastMigration), err
+	if attempt == "" && lastMigration == "" {
+		return d.none, err
+	}
+	return new(readMemory(attempt, lastMigration)), err
 }
 
 func (d *decoder) claim() (c claim, err error) {
@@ -111,7 +117,7 @@ func (d *decoder) claim() (c claim, err error) {
 			case 2:
 				c.UID, err = d.text()
 			case 3:
-				c.Labels, err = d.pairs()
+				c.Labels, err = d.labels()
 			}
 			return err
 		})
@@ -183,7 +189,7 @@ func (d *decoder) diskPool() (p diskPool, err error) {
 			case 1:
 				p.Name, err = d.text()
 			case 2:
-				p.Labels, err = d.pairs()
+				p.Labels, err = d.labels()
 			}
 			return err
 		})

@@ -52,14 +52,14 @@ func TestDecode(t *testing.T) {
 		Related: &View{
 			Jobs: []*job{aJob},
 			Volumes: []*volume{{
-				Name: "pvc-" + uuid(1), UID: "f0000000-0000-4000-8000-000000000001", Labels: map[string]string{"team": "a\"ü"},
-				Memory: memory{
+				Name: "pvc-" + uuid(1), Labels: map[string]string{"team": "a\"ü"},
+				Memory: &memory{
 					Attempt:       mayastor.Attempt{N: 7, Move: "m7", Policy: "db", State: mayastor.Moved, At: noon},
 					LastMigration: noon,
 				},
 				StorageClass: "mayastor", Handle: uuid(1), Claim: reference{Namespace: "shop", Name: "data-1", UID: uuid(1)},
 			}, {
-				Name: "pvc-" + uuid(2), UID: "f0000000-0000-4000-8000-000000000002", Deleting: true,
+				Name: "pvc-" + uuid(2), Deleting: true, Memory: new(memory),
 				StorageClass: "mayastor", Handle: uuid(2), Claim: reference{Namespace: "shop", Name: "data-2", UID: uuid(2)},
 			}},
 			Claims: []*claim{
@@ -299,9 +299,9 @@ func compare(t *testing.T, tree map[string]any, got *request) {
 		count++
 		v := volumes[str(o, "metadata", "name")]
 		want := &volume{
-			Name: str(o, "metadata", "name"), UID: str(o, "metadata", "uid"), Deleting: str(o, "metadata", "deletionTimestamp") != "",
+			Name: str(o, "metadata", "name"), Deleting: str(o, "metadata", "deletionTimestamp") != "",
 			Labels:       strs(o, "metadata", "labels"),
-			Memory:       readMemory(str(o, "metadata", "annotations", mayastor.AttemptAnnotation), str(o, "metadata", "annotations", mayastor.LastMigrationAnnotation)),
+			Memory:       new(readMemory(str(o, "metadata", "annotations", mayastor.AttemptAnnotation), str(o, "metadata", "annotations", mayastor.LastMigrationAnnotation))),
 			StorageClass: str(o, "spec", "storageClassName"), Handle: str(o, "spec", "csi", "volumeHandle"),
 			Claim: reference{str(o, "spec", "claimRef", "namespace"), str(o, "spec", "claimRef", "name"), str(o, "spec", "claimRef", "uid")},
 		}

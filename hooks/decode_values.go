@@ -72,6 +72,35 @@ func (d *decoder) optional(names []string, into ...*string) error {
 	})
 }
 
+// within returns text, as the end of whole if it is that, so that the two share
+// their bytes.
+func within(whole, text string) string {
+	if strings.HasSuffix(whole, text) {
+		return whole[len(whole)-len(text):]
+	}
+	return text
+}
+
+// labels reads labels as pairs does, and returns the same map for the same text:
+// most volumes have the labels of many others.
+func (d *decoder) labels() (map[string]string, error) {
+	text, err := d.slice()
+	if err != nil {
+		return nil, err
+	}
+	if set, ok := d.sets[string(text)]; ok {
+		return set, nil
+	}
+	inner := &decoder{texts: d.texts, scanner: &scanner{
+		buf: text, end: len(text), keep: -1, exhausted: io.EOF, base: d.base + int64(d.pos-len(text)),
+	}}
+	set, err := inner.pairs()
+	if err == nil && len(text) <= sharedSetBytes && len(d.sets) < sharedSets {
+		d.sets[string(text)] = set
+	}
+	return set, err
+}
+
 // pairs reads labels; nil for null or none.
 func (d *decoder) pairs() (map[string]string, error) {
 	return d.pairsIf(func([]byte) bool { return true })

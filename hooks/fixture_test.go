@@ -213,18 +213,23 @@ func managedFields() []any {
 func crowd(n int, claims bool) *scene {
 	s := newScene()
 	for i := range n {
-		v := s.volume(i + 1)
-		m := v.at("metadata")
-		m["managedFields"] = managedFields()
-		m.at("annotations")["volume.kubernetes.io/provisioner-deletion-secret-name"] = ""
-		m.at("annotations")["volume.kubernetes.io/provisioner-deletion-secret-namespace"] = ""
-		v.at("spec")["nodeAffinity"] = object{"required": object{"nodeSelectorTerms": []any{object{"matchExpressions": []any{object{"key": "openebs.io/csi-node", "operator": "In", "values": []any{"mayastor"}}}}}}}
-		v.at("spec", "csi")["volumeAttributes"] = object{"ioTimeout": "30", "protocol": "nvmf", "repl": "2", "storage.kubernetes.io/csiProvisionerIdentity": "1734103812345-2891-io.openebs.csi-mayastor"}
+		s.bulky(i + 1)
 	}
 	if !claims {
 		s.claims = map[string]object{}
 	}
 	return s
+}
+
+// bulky adds a volume as large as that of a real cluster.
+func (s *scene) bulky(i int) {
+	v := s.volume(i)
+	m := v.at("metadata")
+	m["managedFields"] = managedFields()
+	m.at("annotations")["volume.kubernetes.io/provisioner-deletion-secret-name"] = ""
+	m.at("annotations")["volume.kubernetes.io/provisioner-deletion-secret-namespace"] = ""
+	v.at("spec")["nodeAffinity"] = object{"required": object{"nodeSelectorTerms": []any{object{"matchExpressions": []any{object{"key": "openebs.io/csi-node", "operator": "In", "values": []any{"mayastor"}}}}}}}
+	v.at("spec", "csi")["volumeAttributes"] = object{"ioTimeout": "30", "protocol": "nvmf", "repl": "2", "storage.kubernetes.io/csiProvisionerIdentity": "1734103812345-2891-io.openebs.csi-mayastor"}
 }
 
 func decodeScene(t testing.TB, body []byte) (*request, error) {

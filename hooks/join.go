@@ -1,8 +1,11 @@
 package hooks
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -10,22 +13,115 @@ import (
 	"github.com/billyronks/couchestor/tiering"
 )
 
-// join makes the volumes of a decision out of what Kubernetes, Mayastor and
-// Prometheus say of them, in the order of names. A live Job of the policy whose
-// PersistentVolume is gone is there as a volume that is being deleted, so that
-// it still counts among what moves.
-func join(q *request, rs *runs, f *facts, scores tiering.Scores, history *history) []tiering.Volume {
-	claims := make(map[reference]*claim, len(q.Related.Claims))
-	for _, c := range q.Related.Claims {
+// bound are the volumes of a view joined with their claims: what of a decision's
+// volumes depends on Kubernetes alone, and is the same for all policies. It is
+// never changed.
+type bound struct {
+	volumes []boundVolume
+	// first is the place of the first volume of a handle.
+	first map[string]int
+	// of is the view it was made of.
+	of *View
+}
+
+type boundVolume struct {
+	*volume
+	// labels are the volume's joined with its claim's.
+	labels labels.Set
+	// fault is empty, or why it is not known which volume of Mayastor this is.
+	fault string
+	// shares is true if another volume has the same handle.
+	shares bool
+}
+
+func bind(view *View) *bound {
+	claims := make(map[reference]*claim, len(view.Claims))
+	for _, c := range view.Claims {
 		claims[reference{Namespace: c.Namespace, Name: c.Name}] = c
 	}
-	handles := make(map[string]int, len(q.Related.Volumes))
-	for _, pv := range q.Related.Volumes {
-		handles[pv.Handle]++
+	b := &bound{of: view, volumes: make([]boundVolume, len(view.Volumes)), first: make(map[string]int, len(view.Volumes))}
+	many := make(map[string]int)
+	for i, pv := range view.Volumes {
+		b.volumes[i] = boundVolume{volume: pv, labels: joinLabels(pv, claims)}
+		if _, ok := b.first[pv.Handle]; !ok {
+			b.first[pv.Handle] = i
+		} else {
+			many[pv.Handle] = max(many[pv.Handle], 1) + 1
+		}
+		if !validUUID(pv.Handle) {
+			b.volumes[i].fault = fmt.Sprintf("the PersistentVolume's volumeHandle %q is no uuid, so its volume in Mayastor is not known; look at who made it", clip(pv.Handle))
+		}
 	}
-	volumes := make([]tiering.Volume, 0, len(q.Related.Volumes))
-	known := make(map[string]bool, len(rs.byVolume))
-	for _, pv := range q.Related.Volumes {
+	if len(many) == 0 {
+		return b
+	}
+	for i := range b.volumes {
+		v := &b.volumes[i]
+		if n := many[v.Handle]; n > 1 {
+			v.shares = true
+			v.fault = cmp.Or(v.fault, fmt.Sprintf("%d PersistentVolumes have the volumeHandle %s, so it is not known which one's memory counts; leave one of them", n, v.Handle))
+		}
+	}
+	return b
+}
+
+// has reports whether it is that of the view's volumes and claims; other kinds
+// may have changed since.
+func (b *bound) has(view *View) bool {
+	return b != nil && same(b.of.Volumes, view.Volumes) && same(b.of.Claims, view.Claims)
+}
+
+// same reports whether two lists that are never changed are one.
+func same[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
+// boundCache keeps what the last view of the service's own came to. What comes
+// with a request is not kept, as no other request has it.
+type boundCache struct {
+	mu   sync.Mutex
+	last *bound
+}
+
+func (c *boundCache) of(view *View) *bound {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.last.has(view) {
+		c.last = bind(view)
+	}
+	return c.last
+}
+
+// join makes those volumes of a decision that concern the policy out of what
+// Kubernetes, Mayastor and Prometheus say of them, in the order of names. A live
+// Job of the policy whose PersistentVolume is gone is there as a volume that is
+// being deleted, so that it still counts among what moves.
+func join(policy *tiering.Policy, b *bound, rs *runs, f *facts, scores tiering.Scores, history *history) []tiering.Volume {
+	// Of those that a Job or the history knows, more than the volume's own memory
+	// says whom it concerns.
+	touched := make([]bool, len(b.volumes))
+	for uuid := range rs.byVolume {
+		b.touch(touched, uuid)
+	}
+	for uuid := range history.byVolume {
+		b.touch(touched, uuid)
+	}
+	concerned, n := slices.Clone(touched), 0
+	var probe tiering.Volume
+	for i := range b.volumes {
+		pv := &b.volumes[i]
+		probe.StorageClass, probe.ClaimNamespace, probe.Labels = pv.StorageClass, pv.Claim.Namespace, pv.labels
+		remember(&probe, pv.Memory, nil)
+		if concerned[i] = concerned[i] || pv.shares || policy.Concerns(&probe); concerned[i] {
+			n++
+		}
+	}
+	volumes := make([]tiering.Volume, 0, n)
+	for i := range b.volumes {
+		if !concerned[i] {
+			continue
+		}
+		pv := &b.volumes[i]
 		var v tiering.Volume
 		if fact := f.volume(pv.Handle); fact != nil {
 			v = *fact
@@ -33,29 +129,33 @@ func join(q *request, rs *runs, f *facts, scores tiering.Scores, history *histor
 		v.Name, v.UUID = pv.Name, pv.Handle
 		v.ClaimNamespace, v.ClaimName = pv.Claim.Namespace, pv.Claim.Name
 		v.StorageClass, v.Deleting = pv.StorageClass, pv.Deleting
-		v.Labels = joinLabels(pv, claims)
+		v.Labels = pv.labels
 		v.Sample = scores.Samples[pv.Name]
-		look(&v, &pv.Memory, rs, history)
-		switch {
-		case !validUUID(pv.Handle):
-			v.MemoryFault = fmt.Sprintf("the PersistentVolume's volumeHandle %q is no uuid, so its volume in Mayastor is not known; look at who made it", clip(pv.Handle))
-		case handles[pv.Handle] > 1:
-			v.MemoryFault = fmt.Sprintf("%d PersistentVolumes have the volumeHandle %s, so it is not known which one's memory counts; leave one of them", handles[pv.Handle], pv.Handle)
+		if touched[i] || pv.shares {
+			look(&v, pv.Memory, rs, history)
+		} else {
+			remember(&v, pv.Memory, nil)
 		}
-		if len(rs.byVolume[pv.Handle]) > 0 {
-			known[pv.Handle] = true
-		}
+		v.MemoryFault = cmp.Or(pv.fault, v.MemoryFault)
 		volumes = append(volumes, v)
 	}
+	known := make(map[string]bool)
 	for _, r := range rs.children {
-		if r.live() && r.volume != "" && !known[r.volume] {
+		if _, ok := b.first[r.volume]; !ok && r.live() && r.volume != "" && !known[r.volume] {
 			known[r.volume] = true
 			v := tiering.Volume{Name: "pvc-" + r.volume, UUID: r.volume, Deleting: true}
-			look(&v, &memory{}, rs, history)
+			look(&v, new(memory), rs, history)
 			volumes = append(volumes, v)
 		}
 	}
 	return volumes
+}
+
+// touch marks the first volume of a handle.
+func (b *bound) touch(marks []bool, handle string) {
+	if i, ok := b.first[handle]; ok {
+		marks[i] = true
+	}
 }
 
 // joinLabels returns the volume's labels joined with those of its claim, which

@@ -32,10 +32,12 @@ type parent struct {
 // volume is a PersistentVolume of Mayastor's driver; others are dropped while
 // they are read.
 type volume struct {
-	Name, UID string
-	Deleting  bool
-	Labels    map[string]string
-	Memory    memory
+	Name     string
+	Deleting bool
+	// Labels may be shared with other volumes, as may a claim's.
+	Labels map[string]string
+	// Memory is never nil.
+	Memory *memory
 	// StorageClass is "" if the volume has none.
 	StorageClass string
 	// Handle is Mayastor's uuid of the volume.

@@ -242,6 +242,13 @@ func (s *scanner) bytes() ([]byte, error) {
 
 // raw consumes a value and returns a copy of its bytes.
 func (s *scanner) raw() ([]byte, error) {
+	text, err := s.slice()
+	return append([]byte(nil), text...), err
+}
+
+// slice consumes a value and returns its bytes, which are valid until the scanner
+// is used again.
+func (s *scanner) slice() ([]byte, error) {
 	if _, err := s.peek(); err != nil {
 		return nil, err
 	}
@@ -252,7 +259,7 @@ func (s *scanner) raw() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte(nil), s.buf[from:s.pos]...), nil
+	return s.buf[from:s.pos], nil
 }
 
 // null consumes null if that is the next value.

@@ -18,6 +18,12 @@ func city(t testing.TB, n int) *rig {
 	t.Helper()
 	r := newRig(t)
 	r.scene = crowd(n, true)
+	r.populate(n)
+	return r
+}
+
+// populate has Mayastor list the volumes, and Prometheus know them.
+func (r *rig) populate(n int) {
 	inv := *r.mayastor.Inventory
 	r.mayastor.Inventory = &inv
 	r.place(1, "cold-1", "cold-2")
@@ -34,7 +40,6 @@ func city(t testing.TB, n int) *rig {
 		r.score(i, iops)
 	}
 	r.mayastor.Inventory = &inv
-	return r
 }
 
 func (r *rig) serve(t testing.TB, body []byte) {

@@ -71,8 +71,8 @@ func (w *twin) agrees(t testing.TB, first *Hooks, hook string, body []byte, answ
 	for _, kind := range Kinds() {
 		w.show(t, kind, related[keys[kind]])
 	}
-	w.hooks.config.Sources = first.config.Sources
-	w.hooks.config.Floors = first.config.Floors
+	w.hooks.config = first.config
+	w.hooks.config.Cluster, w.hooks.config.Observer = w.kube, unobserved{}
 	a := w.ask(t, hook, body)
 	if diff := cmp.Diff(answered.Body.String(), a.Body.String()); a.Code != http.StatusOK || diff != "" {
 		t.Errorf("a service that reads Kubernetes itself answers %d: -related +api\n%s", a.Code, diff)
@@ -167,4 +167,13 @@ func (k *kube) show(t testing.TB, kind Kind, objects map[string]json.RawMessage)
 			k.mirror.Put(e.Object)
 		}
 	}
+}
+
+// raw is objects as JSON.
+func raw(objects map[string]object) map[string]json.RawMessage {
+	all := make(map[string]json.RawMessage, len(objects))
+	for name, o := range objects {
+		all[name] = json.RawMessage(text(o))
+	}
+	return all
 }

@@ -13,7 +13,8 @@ type Kind uint8
 const (
 	// Volumes are all PersistentVolumes. Those of other drivers are dropped.
 	Volumes Kind = iota
-	// Claims are the PersistentVolumeClaims of all namespaces.
+	// Claims are the PersistentVolumeClaims of all namespaces. Those without labels
+	// are dropped.
 	Claims
 	// Policies are all StoragePolicies.
 	Policies
@@ -231,10 +232,15 @@ func (l *list[T]) change(k key, o T) {
 }
 
 // unused reports whether an object has no part in any decision: a volume of
-// another driver.
+// another driver, a claim without labels.
 func unused(o Object) bool {
-	v, ok := o.(*volume)
-	return ok && v.Handle == ""
+	switch o := o.(type) {
+	case *volume:
+		return o.Handle == ""
+	case *claim:
+		return len(o.Labels) == 0
+	}
+	return false
 }
 
 // merged returns all objects in the order of names.

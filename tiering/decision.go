@@ -17,7 +17,8 @@ type Input struct {
 	// those that are disabled or being deleted included.
 	Others []Policy
 	World  *World
-	// Volumes are all volumes of the cluster, in any order.
+	// Volumes are all volumes of the cluster that concern the policy (see
+	// [Policy.Concerns]), in any order.
 	Volumes []Volume
 	// Route is asked for each volume that wants to move and passed the gates
 	// before it; it must be pure. nil refuses every move.

@@ -290,3 +290,10 @@ func checkDecision(t prover, p *Plan, i int) {
 		t.Errorf("%s: %s has number %d", d.Volume.Name, d.Act, d.N)
 	}
 }
+
+// unread is a service that reads Kubernetes itself, and cannot.
+func unread(in *Input) {
+	where(func(w *World) {
+		w.Kubernetes = &Source{Reason: "Unreachable", Message: "Kubernetes cannot be reached."}
+	})(in)
+}

@@ -158,6 +158,7 @@ func TestGatesOfTheVolume(t *testing.T) {
 func TestGatesOfTheCluster(t *testing.T) {
 	minutesAgo := func(m int) time.Time { return ago(time.Duration(m) * time.Minute) }
 	runGates(t, []gateCase{
+		{name: "an old view of Kubernetes holds", input: inp(unread), held: GateCalm},
 		{name: "mixed versions hold", input: inp(where(func(w *World) { w.Unsettled = "an upgrade runs" })), held: GateCalm},
 		{name: "a server that cannot be steered holds", input: inp(where(func(w *World) { w.Movable = "2.10 would do" })), held: GateCalm},
 		{

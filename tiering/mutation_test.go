@@ -133,6 +133,7 @@ func TestTheWorldsFieldsChangeSomeOutput(t *testing.T) {
 	for name, edit := range map[string]func(*World){
 		"Metrics":            func(w *World) { w.Metrics.OK = false },
 		"Mayastor":           func(w *World) { w.Mayastor.OK = false },
+		"Kubernetes":         func(w *World) { w.Kubernetes = new(Source) },
 		"Movable":            func(w *World) { w.Movable = "no" },
 		"Unsettled":          func(w *World) { w.Unsettled = "no" },
 		"Pool.Node":          func(w *World) { w.pool("hot-1").Node = "node-99" },

@@ -147,6 +147,13 @@ func (p *Plan) Places() (taken, all int) {
 // dryRun reports whether moves are only shown.
 func (p *Plan) dryRun() bool { return p.standing.dry != "" }
 
+// Concerns reports whether a decision of the policy may depend on the volume: the
+// policy selects it, a Job of whichever policy works on it, or the policy has to
+// recover it. What [Input] has of other volumes is of no effect.
+func (p *Policy) Concerns(v *Volume) bool {
+	return p.Rules.Selects(v) || v.Live != nil || unclean(v) && v.Attempt.Policy == p.Name
+}
+
 // concern is a volume that the policy has something to say about.
 type concern struct {
 	v        *Volume

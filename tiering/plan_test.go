@@ -153,6 +153,7 @@ func TestRecoveryInEveryMode(t *testing.T) {
 		"finalizing":                     finalizing,
 		"blind":                          where(func(w *World) { w.Metrics = Source{} }),
 		"Mayastor down":                  where(func(w *World) { w.Mayastor = Source{} }),
+		"Kubernetes down":                unread,
 		"an upgrade":                     where(func(w *World) { w.Unsettled = "an upgrade runs" }),
 		"no caps":                        limits(func(l *Limits) { l.MaxConcurrentMigrations = 0 }),
 		"no route":                       func(in *Input) { in.Route = func(*Volume, Tier, []string) Route { return Route{} } },

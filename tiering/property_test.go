@@ -51,6 +51,9 @@ func drawWorld(t *rapid.T) *World {
 	w := world()
 	w.Metrics.OK = !rarely(t, "blind", 12)
 	w.Mayastor.OK = !rarely(t, "no Mayastor", 12)
+	if rarely(t, "no Kubernetes", 12) {
+		w.Kubernetes = new(Source)
+	}
 	if rarely(t, "unsettled", 12) {
 		w.Unsettled = "an upgrade runs"
 	}
@@ -420,4 +423,30 @@ func (p *Policy) bandOf(score float64) string {
 		s = append(s, to.String())
 	}
 	return strings.Join(s, " ")
+}
+
+func TestVolumesThatDoNotConcernThePolicyAreOfNoEffect(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		all := planOf(t, in)
+		kept := in
+		kept.Volumes = slices.DeleteFunc(slices.Clone(in.Volumes), func(v Volume) bool { return !in.Policy.Concerns(&v) })
+		few := planOf(t, kept)
+		if a, b := marshalRapid(t, all), marshalRapid(t, few); a != b {
+			t.Errorf("with all volumes\n%s\nwith those that concern the policy\n%s", a, b)
+		}
+		if diff := cmp.Diff(outline(all), outline(few)); diff != "" {
+			t.Errorf("decisions: -all +concerned\n%s", diff)
+		}
+	})
+}
+
+// outline is what a plan decides, by volume.
+func outline(p *Plan) []string {
+	var lines []string
+	for i := range p.Decisions {
+		d := &p.Decisions[i]
+		lines = append(lines, fmt.Sprintf("%s %s to %s, attempt %d, held by %s", d.Volume.Name, d.Act, d.To, d.N, d.Held.Gate))
+	}
+	return lines
 }

@@ -129,6 +129,8 @@ func (p *Plan) mode(s *standing) (mode, why, notReady string) {
 		return modeBlind, "There are no scores; each volume keeps its tier.", ""
 	case !w.Mayastor.OK:
 		return modeWaiting, "Mayastor cannot be read; nothing new starts.", ""
+	case w.Kubernetes != nil && !w.Kubernetes.OK:
+		return modeWaiting, "Kubernetes cannot be read; nothing new starts.", ""
 	case p.in.Limits.DryRun:
 		return modeDryRun, "The service runs with dry run; moves are shown and not started.", ""
 	case r.DryRun:

@@ -108,6 +108,8 @@ func TestPhaseModeAndReady(t *testing.T) {
 		{"blind in dry run", inp(blind, serviceDryRun), "", PhaseDryRun, "Blind", "False MetricsUnavailable"},
 		{"without Mayastor", inp(down), PhaseActive, PhaseActive, "Waiting", "False MayastorUnavailable"},
 		{"without Mayastor from the start", inp(down), "", PhasePending, "Waiting", "False MayastorUnavailable"},
+		{"without Kubernetes", inp(unread), PhaseActive, PhaseActive, "Waiting", "False KubernetesUnavailable"},
+		{"with Kubernetes", inp(where(func(w *World) { w.Kubernetes = &Source{OK: true} })), PhaseActive, PhaseActive, "Active", "True Active"},
 		{"faults corrected", nil, PhaseError, PhaseActive, "Active", "True Active"},
 		{"being deleted", inp(finalizing), PhaseActive, PhaseActive, "Deleting", "False Deleting"},
 		{"an old server", inp(where(func(w *World) { w.Movable = "2.10 would do" })), PhaseActive, PhaseActive, "Waiting", "False MovesSuspended"},
@@ -181,6 +183,10 @@ func TestConditionsSayWhatIsWrong(t *testing.T) {
 		{
 			"an old server", ConditionMovesSuspended,
 			inp(where(func(w *World) { w.Movable = "2.10 would do" })), "True", "NotMovable", "2.10 would do",
+		},
+		{
+			"Kubernetes cannot be read", ConditionKubernetesAvailable,
+			inp(unread), "False", "Unreachable", "cannot be reached",
 		},
 		{
 			"an unsettled cluster", ConditionMovesSuspended,
