@@ -1,4 +1,5 @@
-# docker buildx build --platform linux/amd64,linux/arm64 -t billyronks/couchestor .
+# make image builds it for one architecture. For several at once:
+#   docker buildx build --platform linux/amd64,linux/arm64 --push -t registry.example/couchestor:v1 .
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
 ARG TARGETOS
 ARG TARGETARCH

@@ -14,10 +14,13 @@ CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/generate/go.mod controller-ge
 CRD := manifests/base/crd
 each = @set -e; for m in $(1); do echo "($$m) $(2)"; (cd $$m && $(2)); done
 
-.PHONY: build demo test race e2e lint fmt generate generate-check tidy-check bench fuzz check
+.PHONY: build image demo test race e2e lint fmt generate generate-check tidy-check bench fuzz check
 
 build: ## bin/couchestor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/couchestor ./server/couchestor
+
+image: ## the container image, with docker, podman or buildah; IMAGE, TAG, ARCH and ENGINE choose
+	tools/image
 
 demo: build ## the whole loop on this machine, in about two minutes
 	cd test/live && go run ./demo --binary $(CURDIR)/bin/couchestor

@@ -2,8 +2,11 @@ package manifests
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,8 +60,9 @@ func buildCommand(t *testing.T) (env, args []string) {
 	return nil, nil
 }
 
-// binary builds couchestor as the image has it, for this machine.
-func binary(t *testing.T) string {
+// binary builds couchestor from the checkout in a directory as the image has it,
+// for this machine.
+func binary(t *testing.T, dir string) string {
 	t.Helper()
 	env, args := buildCommand(t)
 	at := slices.Index(args, "-o")
@@ -67,7 +71,7 @@ func binary(t *testing.T) string {
 	}
 	args[at+1] = filepath.Join(t.TempDir(), "couchestor")
 	build := exec.CommandContext(t.Context(), "go", append([]string{"build", "-buildvcs=false"}, args...)...)
-	build.Dir = ".."
+	build.Dir = dir
 	build.Env = append(os.Environ(), slices.DeleteFunc(env, func(v string) bool { return strings.Contains(v, "$") })...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -104,7 +108,7 @@ func TestTheImageHoldsOneBinaryAndNoShell(t *testing.T) {
 }
 
 func TestTheBinaryIsStaticAndSaysNothingOfWhereItWasBuilt(t *testing.T) {
-	file := binary(t)
+	file := binary(t, "..")
 	info, err := buildinfo.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -138,5 +142,104 @@ func TestTheBinaryIsStaticAndSaysNothingOfWhereItWasBuilt(t *testing.T) {
 	}
 	if libraries, err := program.ImportedLibraries(); err == nil && len(libraries) > 0 {
 		t.Errorf("the binary wants %q, and the image has no libraries", libraries)
+	}
+}
+
+// Whoever doubts an image can build it again and compare.
+func TestTwoCheckoutsGiveTheSameBytes(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "elsewhere")
+	for _, name := range []string{"go.mod", "go.sum"} {
+		copyFile(t, filepath.Join("..", name), filepath.Join(other, name))
+	}
+	for _, dir := range []string{"hooks", "mayastor", "server", "tiering"} {
+		err := filepath.WalkDir(filepath.Join("..", dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			copyFile(t, path, filepath.Join(other, strings.TrimPrefix(path, "..")))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := sum(t, binary(t, "..")), sum(t, binary(t, other))
+	if first != second {
+		t.Errorf("got sum %s here and %s in another directory, want the same", first, second)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, readFile(t, from), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sum(t *testing.T, file string) string {
+	t.Helper()
+	return fmt.Sprintf("%x", sha256.Sum256(readFile(t, file)))
+}
+
+// engine puts a program of that name on a path of its own; it writes down its
+// arguments, and its check fails unless it runs.
+func engine(t *testing.T, dir, name string, runs bool) {
+	t.Helper()
+	status := "0"
+	if !runs {
+		status = "1"
+	}
+	script := "#!/bin/sh\n[ \"$1\" = info ] && exit " + status + "\necho ran " + name + " \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheImageIsBuiltWithTheEngineThatRuns(t *testing.T) {
+	epoch := "0" // where git cannot read the checkout
+	if commit, err := exec.CommandContext(t.Context(), "git", "log", "-1", "--format=%ct").Output(); err == nil {
+		epoch = strings.TrimSpace(string(commit))
+	}
+	const args = "build --platform linux/arm64 --build-arg TARGETOS=linux --build-arg TARGETARCH=arm64 --tag registry.example/c:v1 "
+	tests := []struct {
+		name    string
+		engines map[string]bool // those that are installed, and whether they run
+		chosen  string
+		want    string
+		fails   bool
+	}{
+		{"docker runs", map[string]bool{"docker": true, "podman": true}, "", "ran docker " + args + "--build-arg SOURCE_DATE_EPOCH=" + epoch + " .", false},
+		{"docker has no daemon", map[string]bool{"docker": false, "podman": true}, "", "ran podman " + args + "--timestamp " + epoch + " .", false},
+		{"only buildah", map[string]bool{"buildah": true}, "", "ran buildah " + args + "--timestamp " + epoch + " .", false},
+		{"the one that was asked for", map[string]bool{"docker": true, "podman": true}, "podman", "ran podman " + args, false},
+		{"none", nil, "", "this would be run:\n  docker " + args, true},
+		{"none that runs", map[string]bool{"docker": false}, "", "no\nimage was built", true},
+		{"one that is none", nil, "make", "ENGINE is make; give docker, podman or buildah", true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, runs := range test.engines {
+				engine(t, dir, name, runs)
+			}
+			for _, name := range []string{"bash", "env", "dirname", "git", "cat"} {
+				path, err := exec.LookPath(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			build := exec.CommandContext(t.Context(), "../tools/image")
+			build.Env = []string{"PATH=" + dir, "HOME=" + os.Getenv("HOME"), "IMAGE=registry.example/c", "TAG=v1", "ARCH=arm64", "ENGINE=" + test.chosen}
+			out, err := build.CombinedOutput()
+			if (err != nil) != test.fails || !strings.Contains(string(out), test.want) {
+				t.Errorf("got %v,\n%s\nwant %q, failure: %t", err, out, test.want, test.fails)
+			}
+		})
 	}
 }
