@@ -16,6 +16,10 @@ func (p *Plan) Explain(status *StoragePolicyStatus) Explanation {
 	e.Generation = p.in.Policy.Generation
 	e.Sources = p.explainSources()
 	e.Tiers, e.Counts = p.explainTiers(), p.Counts()
+	if r := &p.in.Policy.Rules; r.compiled {
+		e.Watermarks = &Watermarks{High: r.HighWatermarkIOPS, Warm: r.WarmWatermarkIOPS, Low: r.LowWatermarkIOPS}
+		e.MaxPoolUsedPercent = r.MaxPoolUsedPercent
+	}
 	order := p.orders()
 	var moves []MoveExplanation
 	for i := range p.Decisions {
@@ -57,6 +61,7 @@ func ExplainFaults(policy string, at time.Time, status *StoragePolicyStatus) Exp
 	}
 	e.Generation = status.ObservedGeneration
 	e.Phase, e.Mode, e.ModeReason = status.Phase, status.Mode, status.ModeReason
+	e.History, e.Results = status.MigrationHistory, status.Results
 	for _, c := range status.Conditions {
 		if remarkable(&c) {
 			e.Notes = append(e.Notes, Note{c.Type, c.Message})

@@ -31,6 +31,22 @@ type Explanation struct {
 	Moves []MoveExplanation `json:"moves"`
 	// Tiers, hottest first, then the pools that are in none.
 	Tiers []TierExplanation `json:"tiers"`
+	// Watermarks are absent where the policy has faults; so is
+	// MaxPoolUsedPercent, up to which moves fill a pool.
+	Watermarks         *Watermarks `json:"watermarks,omitempty"`
+	MaxPoolUsedPercent int         `json:"maxPoolUsedPercent,omitempty"`
+	// History and Results are those of the status: the last results, newest
+	// first, and counts of all.
+	History []HistoryEntry `json:"history,omitempty"`
+	Results []ResultCount  `json:"results,omitempty"`
+}
+
+// Watermarks are the scores at which the bands of a policy meet, in IOPS.
+type Watermarks struct {
+	High int64 `json:"highIOPS"`
+	// Warm is 0 where there is no warm tier.
+	Warm int64 `json:"warmIOPS,omitempty"`
+	Low  int64 `json:"lowIOPS"`
 }
 
 // SourceExplanation is the state of one thing the decision was made of.
