@@ -70,9 +70,9 @@ func firing(t *testing.T, rules *prometheus.Rules) []string {
 
 // calm is a world in which nothing is wrong: a busy volume is on the fast tier
 // and an idle one on the slow tier.
-func calm(t *testing.T) *rig {
+func calm(t *testing.T, change ...func(*rig)) *rig {
 	t.Helper()
-	r := newRig(t)
+	r := newRig(t, change...)
 	r.volume("busy", 9000, "nvme-1", "nvme-2")
 	r.volume("idle", 10, "sata-1", "sata-2")
 	r.settled(true, true)
@@ -368,6 +368,20 @@ func (r *rig) led(rules *prometheus.Rules, d time.Duration) {
 			FromTier: "cold", ToTier: "hot", LeadTime: (d + time.Duration(n)*time.Minute).String(),
 		})
 		r.pass(time.Hour, rules)
+	}
+}
+
+func TestAlertOnAnAPIServerThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	r := calm(t, unreachable)
+	rules := r.rules()
+	r.pass(12*time.Minute, rules)
+	if got := firing(t, rules); len(got) > 0 {
+		t.Errorf("after 12 minutes got %q", got)
+	}
+	r.pass(12*time.Minute, rules)
+	if diff := cmp.Diff(firing(t, rules), []string{"KubernetesUnreachable"}); diff != "" {
+		t.Errorf("got (-) want (+):\n%s", diff)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/billyronks/couchestor/hooks"
 	"github.com/billyronks/couchestor/mayastor"
@@ -59,10 +60,12 @@ type rig struct {
 	// stale is true while the service may not have read the last change.
 	stale bool
 	// asleep is true while nobody asks the service.
-	asleep  bool
-	policy  *tiering.StoragePolicy
-	jobs    map[string]*batchv1.Job
-	volumes []*corev1.PersistentVolume
+	asleep bool
+	// kubernetes is an API server that the service is told to read, too; nil for none.
+	kubernetes *rest.Config
+	policy     *tiering.StoragePolicy
+	jobs       map[string]*batchv1.Job
+	volumes    []*corev1.PersistentVolume
 }
 
 func must(t testing.TB, err error) {
@@ -72,9 +75,12 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, change ...func(*rig)) *rig {
 	t.Helper()
 	r := &rig{t: t, jobs: map[string]*batchv1.Job{}}
+	for _, c := range change {
+		c(r)
+	}
 	start := time.Now().Truncate(time.Minute)
 	r.clock.Store(&start)
 	r.sim = simulator.NewCluster(simulator.Config{Now: r.now}, 3)
@@ -141,6 +147,10 @@ func (r *rig) targets() []prometheus.Target {
 	return append(all, prometheus.Target{URL: r.mayastorURL + "/metrics", Labels: map[string]string{"job": "io-engine", "instance": "node-1"}})
 }
 
+// unreachable lets the service read from an API server that is not there. Volumes
+// come with the requests all the same, so that policies are decided on.
+func unreachable(r *rig) { r.kubernetes = &rest.Config{Host: "http://127.0.0.1:1"} }
+
 // addresses takes the two addresses from the line that says that it serves.
 type addresses struct {
 	slog.Handler
@@ -170,10 +180,10 @@ func (r *rig) serve() {
 		ListenAddress: "127.0.0.1:0", OpsAddress: "127.0.0.1:0",
 		PrometheusURL: r.source.URL(), PrometheusTimeout: 10 * time.Second, ScrapeInterval: time.Minute,
 		Mayastor: mayastor.Config{URL: r.mayastorURL, HTTP: &http.Client{Timeout: 5 * time.Second}},
-		CacheTTL: 100 * time.Millisecond, GovernancePath: r.governance, Log: slog.New(lines),
+		CacheTTL: 100 * time.Millisecond, GovernancePath: r.governance, Kubernetes: r.kubernetes, Log: slog.New(lines),
 		Hooks: func(p server.Parts) (http.Handler, error) {
 			h, err := hooks.New(hooks.Config{
-				Sources: p.Sources, Ready: p.Ready, Observer: p.Observer, Governance: p.Governance, Namespace: "couchestor-system", Image: "couchestor:test", ClaimLabels: true,
+				Sources: p.Sources, Observer: p.Observer, Governance: p.Governance, Namespace: "couchestor-system", Image: "couchestor:test", ClaimLabels: true,
 				Limits: tiering.Limits{MaxConcurrentMigrations: 4, RebuildBytesPerSecond: 100 << 20},
 			})
 			if err != nil {

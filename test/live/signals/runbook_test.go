@@ -55,7 +55,7 @@ func sections(t *testing.T) map[string]string {
 // full is a world in which every metric has been seen.
 func full(t *testing.T) *rig {
 	t.Helper()
-	r := calm(t)
+	r := calm(t, unreachable)
 	uuid := r.volume("late", 9000, "sata-1", "sata-2")
 	r.moved(uuid, "cold", "hot", 1, r.now())
 	r.record(tiering.HistoryEntry{JobName: "f", VolumeName: "pvc-" + uuid, Outcome: tiering.OutcomeFailed, Reason: "Stalled", FromTier: "cold", ToTier: "hot"})
