@@ -48,6 +48,7 @@ func holdCases(t prover) []gateCase {
 		{name: "a policy that ranks higher", input: inp(rivalled(policy(t, "silver", ranked(10))))},
 		{name: "Prometheus down", input: inp(where(func(w *World) { w.Metrics = Source{Message: "Prometheus did not answer within 30s"} }))},
 		{name: "no sample", volume: vol(unknown)},
+		{name: "no sample, as no pod uses it", volume: vol(unknown, func(v *Volume) { v.Unpublished = "it has no target" })},
 		{name: "a one-sided score", volume: vol(func(v *Volume) { v.Sample = UnknownSample("there are reads and no writes") })},
 		{name: "little coverage", volume: vol(sampled(6000, 31.26))},
 		{name: "coverage just short", volume: vol(sampled(6000, 79.99))},

@@ -313,6 +313,9 @@ func (p *Plan) ExplainVolume(i int, status *StoragePolicyStatus) VolumeExplanati
 	for _, r := range v.Replicas {
 		e.Replicas = append(e.Replicas, ReplicaExplanation{r.UUID, r.Pool, r.Node, p.Tiers.Of(r.Pool).String()})
 	}
+	slices.SortFunc(e.Replicas, func(a, b ReplicaExplanation) int {
+		return cmp.Or(cmp.Compare(a.Pool, b.Pool), cmp.Compare(a.UUID, b.UUID))
+	})
 	for _, verdict := range p.Verdicts(i) {
 		e.Gates = append(e.Gates, GateExplanation{
 			Gate: verdict.Gate.String(), Pass: verdict.Pass, Asked: verdict.asked(),
@@ -379,10 +382,10 @@ func (p *Plan) Keep() *Plan {
 			k.kept[i] = judge
 		}
 	}
-	k.Decisions = slices.Clone(p.Decisions)
 	// The decisions point into the volumes of the whole cluster. Where they are
 	// most of them the array may stay, else it would be held for a few.
 	if 2*len(p.Decisions) < len(p.in.Volumes) {
+		k.Decisions = slices.Clone(p.Decisions)
 		mine := make([]Volume, len(p.Decisions))
 		for i := range mine {
 			mine[i] = *p.Decisions[i].Volume

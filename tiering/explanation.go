@@ -180,12 +180,13 @@ type VolumeExplanation struct {
 	Winner string `json:"winner,omitempty"`
 	// Listed is false if Mayastor does not show the volume; then nothing is
 	// known of its size and replicas.
-	Listed         bool                 `json:"listed"`
-	SizeBytes      int64                `json:"sizeBytes"`
-	AllocatedBytes int64                `json:"allocatedBytes"`
-	Thin           bool                 `json:"thin"`
-	Snapshots      int                  `json:"snapshots"`
-	Replicas       []ReplicaExplanation `json:"replicas"`
+	Listed         bool  `json:"listed"`
+	SizeBytes      int64 `json:"sizeBytes"`
+	AllocatedBytes int64 `json:"allocatedBytes"`
+	Thin           bool  `json:"thin"`
+	Snapshots      int   `json:"snapshots"`
+	// Replicas in the order of their pools.
+	Replicas []ReplicaExplanation `json:"replicas"`
 	// Gates are all of them, in the order in which they are asked.
 	Gates []GateExplanation `json:"gates"`
 	// Candidates are the pools of the tier To, each as a place for one more

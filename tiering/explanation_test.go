@@ -27,6 +27,7 @@ func toldByCase() map[string]told {
 		"a policy that ranks higher":           {GateWins, "policy silver with priority 10", "priority 0", false},
 		"Prometheus down":                      {GateCoverage, "Prometheus did not answer within 30s", "80 %", false},
 		"no sample":                            {GateCoverage, "no sample of this volume", "80 %", false},
+		"no sample, as no pod uses it":         {GateCoverage, "no sample of this volume, which no pod uses now", "80 %", false},
 		"a one-sided score":                    {GateCoverage, "there are reads and no writes", "80 %", false},
 		"little coverage":                      {GateCoverage, "31.2 %", "minCoverage is 80 %", false},
 		"coverage just short":                  {GateCoverage, "79.9 %", "minCoverage is 80 %", false},

@@ -40,7 +40,7 @@ const gib = int64(1) << 30
 
 func noon() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
 
-func policy(t *testing.T, name string) tiering.Policy {
+func policy(t testing.TB, name string) tiering.Policy {
 	t.Helper()
 	tier := func(name string) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchLabels: map[string]string{"tier": name}}

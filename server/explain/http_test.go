@@ -190,3 +190,26 @@ func TestThePageDoesNotHoldTheCluster(t *testing.T) {
 	}
 	runtime.KeepAlive(&b)
 }
+
+// BenchmarkDecided is what keeping the plan adds to a sync of a policy that has
+// most of the cluster, and of one that has few of its volumes.
+func BenchmarkDecided(b *testing.B) {
+	for name, of := range map[string]int{"all of 10000": 1, "a tenth of 10000": 10} {
+		b.Run(name, func(b *testing.B) {
+			in := tiering.Input{Now: noon(), Policy: policy(b, "db"), World: &tiering.World{}}
+			for i := range 10_000 {
+				v := volume("v", "cold-1", 1000)
+				if i%of != 0 {
+					v.StorageClass = "other"
+				}
+				in.Volumes = append(in.Volumes, v)
+			}
+			p := tiering.Decide(in)
+			var book Book
+			b.ReportAllocs()
+			for b.Loop() {
+				book.Decided("db", p, nil)
+			}
+		})
+	}
+}

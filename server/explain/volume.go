@@ -78,6 +78,8 @@ func writeGates(w io.Writer, e *tiering.VolumeExplanation, s Style) {
 		switch {
 		case !g.Asked:
 			verdict = cell{"-", faint}
+		case !g.Pass && g.Gate == tiering.GateBand.String():
+			verdict = cell{"stays", plain} // That is no fault.
 		case !g.Pass && g.Gate == e.Gate:
 			verdict = cell{"HOLDS", bad}
 		case !g.Pass:
