@@ -452,7 +452,17 @@ func (j *Journal) surplus(s signals, then act) (act, string) {
 	if then != actWait {
 		return then, "the surplus replica was not removed"
 	}
-	j.end(Failed, ReasonExtraReplica, "the volume has more replicas than it wants and self-heal does not remove the surplus; look at the control plane's log")
+	const extra = "the volume has more replicas than it wants and self-heal does not remove the surplus; look at the control plane's log"
+	if j.Ending != nil && j.Ending.State == Moved {
+		j.Ending = nil
+	}
+	if j.Ending != nil {
+		// Why the move was cut short stays the reason; this must be told as well.
+		told := *j.Ending
+		told.Sentence += "; " + extra
+		j.Ending = &told
+	}
+	j.end(Failed, ReasonExtraReplica, extra)
 	return actEnd, "a surplus replica stays"
 }
 

@@ -2,6 +2,7 @@ package mayastor
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -27,6 +28,14 @@ func TestNext(t *testing.T) {
 		return m
 	}
 	with := func(m map[string]Status, id string, s Status) map[string]Status { m[id] = s; return m }
+	blind := func(j *Journal) {
+		j.Blind, j.Before, j.Victim = true, nil, ReplicaRef{}
+		j.Ending = &Ending{State: Aborted, Reason: ReasonRecovered, Sentence: "its journal is lost"}
+	}
+	blindForLong := func(j *Journal) {
+		blind(j)
+		j.PhaseSince = now.Add(-adriftGrace - time.Second)
+	}
 	for _, tt := range []struct {
 		name    string
 		phase   Phase
@@ -83,6 +92,21 @@ func TestNext(t *testing.T) {
 		{"restore, stopped: restore all the same", PhaseRestore, nil, seen{n: 1, children: online(b)}, signals{stop: stop}, actRestore, PhaseRestore, ReasonStopped},
 		{"restore, rebuilding and stopped: wait all the same", PhaseRestore, nil, seen{n: 2, children: with(online(b), x, StatusDegraded)}, signals{stop: stop}, actWait, PhaseRestore, ReasonStopped},
 		{"restore, rebuilding and late: the number is whole, end", PhaseRestore, nil, seen{n: 2, children: with(online(b), x, StatusDegraded)}, signals{late: true}, actEnd, PhaseIdle, ReasonTimeout},
+		{"blind, one is behind: take one back", PhaseIdle, blind, seen{n: 3, children: with(online(a, b), x, StatusDegraded)}, signals{}, actUndo, PhaseIdle, ReasonRecovered},
+		{"blind, one is faulted: take one back", PhaseUndo, blind, seen{n: 3, children: with(online(b, x), a, StatusFaulted)}, signals{}, actUndo, PhaseUndo, ReasonRecovered},
+		{"blind, two are behind: wait", PhaseIdle, blind, seen{n: 3, children: with(with(online(a), b, StatusDegraded), x, StatusDegraded)}, signals{}, actWait, PhaseIdle, ReasonRecovered},
+		{"blind, one is behind and one is unknown: wait", PhaseIdle, blind, seen{n: 3, children: with(with(online(a), b, StatusUnknown), x, StatusDegraded)}, signals{}, actWait, PhaseIdle, ReasonRecovered},
+		{"blind, one is behind and one is not there: wait", PhaseIdle, blind, seen{n: 3, children: with(online(a), x, StatusDegraded)}, signals{}, actWait, PhaseIdle, ReasonRecovered},
+		{"blind, in sync and not proven: wait", PhaseIdle, blind, seen{n: 3, children: online(a, b, x)}, signals{}, actWait, PhaseIdle, ReasonRecovered},
+		{"blind, proven: give one up", PhaseDown, blind, seen{n: 3, children: online(a, b, x)}, signals{inSync: true}, actDown, PhaseDown, ReasonRecovered},
+		{"blind and unpublished: wait", PhaseIdle, blind, seen{n: 3, untarget: true, children: map[string]Status{a: "", b: "", x: ""}}, signals{adrift: true}, actWait, PhaseIdle, ReasonRecovered},
+		{"blind and unpublished for long: leave it as it is", PhaseIdle, blindForLong, seen{n: 3, untarget: true, children: map[string]Status{a: "", b: "", x: ""}}, signals{adrift: true}, actEnd, PhaseIdle, ReasonRecovered},
+		{"blind, told to stop and one is behind: take one back all the same", PhaseIdle, blind, seen{n: 3, children: with(online(a, b), x, StatusDegraded)}, signals{stop: stop}, actUndo, PhaseIdle, ReasonRecovered},
+		{"blind, an operation in flight: wait", PhaseIdle, blind, seen{n: 3, op: true, children: with(online(a, b), x, StatusDegraded)}, signals{}, actWait, PhaseIdle, ReasonRecovered},
+		{"blind, back at N: end", PhaseUndo, blind, seen{n: 2, children: online(a, b)}, signals{}, actEnd, PhaseUndo, ReasonRecovered},
+		{"blind, back at N and one too many: wait for self-heal", PhaseUndo, blind, seen{n: 2, children: online(a, b, x)}, signals{}, actWait, PhaseUndo, ReasonRecovered},
+		{"blind, at N-1: it is the user's", PhaseDown, blind, seen{n: 1, children: online(a)}, signals{}, actEnd, PhaseDown, ReasonScaled},
+		{"blind, at N+2: it is the user's", PhaseIdle, blind, seen{n: 4, children: online(a, b, c, x)}, signals{inSync: true}, actEnd, PhaseIdle, ReasonScaled},
 		{"restore, proven: next replica", PhaseRestore, nil, seen{n: 2, children: online(b, x)}, signals{whole: true}, actPlan, PhaseIdle, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,5 +152,26 @@ func TestNext(t *testing.T) {
 				t.Error("nothing says why")
 			}
 		})
+	}
+}
+
+func TestASurplusThatStaysIsToldBesideWhatElseEndedTheMove(t *testing.T) {
+	v := Volume{State: VolumeState{Replicas: map[string]ReplicaTopology{"a": {}, "b": {}, "x": {}}}}
+	v.Spec.Status, v.Spec.NumReplicas = StatusCreated, 2
+	now := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		before *Ending
+		reason Reason
+		state  State
+		says   string
+	}{
+		{nil, ReasonExtraReplica, Failed, "the volume has more replicas than it wants"},
+		{&Ending{State: Aborted, Reason: ReasonStopped, Sentence: "told to stop"}, ReasonStopped, Aborted, "told to stop; the volume has more replicas than it wants"},
+		{&Ending{State: Moved}, ReasonExtraReplica, Failed, "the volume has more replicas than it wants"},
+	} {
+		j := &Journal{Volume: "v", N: 2, Phase: PhaseUndo, PhaseSince: now.Add(-trimGrace), Touched: true, Ending: tt.before}
+		if do, why := j.next(view{vol: v}, signals{now: now}); do != actEnd || j.Ending.Reason != tt.reason || j.Ending.State != tt.state || !strings.HasPrefix(j.Ending.Sentence, tt.says) {
+			t.Errorf("act %d (%s), ending %+v, want the end, %s (%s) with %q", do, why, j.Ending, tt.state, tt.reason, tt.says)
+		}
 	}
 }

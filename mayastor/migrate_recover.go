@@ -74,7 +74,7 @@ func (r *run) recoverWithoutJournal(ctx context.Context) (result Result, over bo
 	case err != nil:
 		sentence = "the volume is gone"
 	case known && vol.Spec.NumReplicas == n+1:
-		r.j.N, r.j.Blind, r.j.Attempt.Replicas = n, true, n
+		r.j.N, r.j.Blind, r.j.Touched, r.j.Attempt.Replicas = n, true, true, n
 		r.j.end(Aborted, ReasonRecovered, fmt.Sprintf("attempt %d ended without a record and its journal is lost; it began with num_replicas %d, to which the volume was brought back", r.memory.N, n))
 		return Result{}, false, r.lock.Write(ctx, r.j)
 	case len(vol.State.Replicas) != vol.Spec.NumReplicas || len(Healthy(vol)) > 0:

@@ -2,6 +2,7 @@ package mayastor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -170,6 +171,11 @@ func (l *link) once(ctx context.Context, r request, out any) *Error {
 	req, e := l.build(ctx, r)
 	if e != nil {
 		return e
+	}
+	// The timer of a process that was paused fires some time after it wakes up.
+	// What must not be sent after a deadline is held back by the clock itself.
+	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
+		return r.failed(fmt.Errorf("not sent, as it is too late for it: %w", cmp.Or(context.Cause(ctx), context.DeadlineExceeded)))
 	}
 	res, err := l.http.Do(req)
 	if err != nil {

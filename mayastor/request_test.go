@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -115,6 +116,30 @@ func TestWithoutItsTokenNothingIsSent(t *testing.T) {
 		}
 		if len(h.seen) != 0 {
 			t.Errorf("sent %v", h.seen)
+		}
+	})
+}
+
+// overdue is a context whose deadline has passed and whose timer has not fired,
+// as in a process that was paused and has just been woken up.
+type overdue struct {
+	context.Context
+	until time.Time
+}
+
+func (o overdue) Deadline() (time.Time, bool) { return o.until, true }
+
+func TestNothingIsSentAfterItsDeadlineThoughNoTimerHasFired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := &tally{Handler: said{200, "{}"}}
+		c := restClient(t, h, nil)
+		_, err := c.UncordonPool(overdue{t.Context(), time.Now()}, "sata-1")
+		if !errors.Is(err, context.DeadlineExceeded) || !mayastor.IsUnsure(err) || len(h.seen) > 0 {
+			t.Errorf("got %v and requests %v, want nothing sent, as it is too late", err, h.seen)
+		}
+		if _, err := c.Nodes(overdue{t.Context(), time.Now().Add(time.Second)}); errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v before the deadline", err)
 		}
 	})
 }

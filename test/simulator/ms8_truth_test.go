@@ -81,6 +81,22 @@ func TestMS8_4ViolationsAreTheCallersDoingOnly(t *testing.T) {
 			settle()
 			return v
 		}, "self-heal removed a surplus replica"},
+		// Seen with COUCHESTOR_MODEL_SEED=5266.
+		{"but not while others hold a copy back that was there when the number was lowered", func(w *world) string {
+			v := w.Published(gib, "sata-1", "sata-2")
+			w.scale(v, 3)
+			settle()
+			w.act(w.DegradePool("sata-2", true))
+			w.scale(v, 2) // removes nothing: only two of three are Online
+			w.act(w.NodeDown("node-2"))
+			time.Sleep(5 * time.Minute)
+			w.act(w.Unpublish(v))
+			settle()
+			if got := w.Synced(v); got != 1 {
+				w.t.Errorf("%d copies in sync, want that self-heal took one of two", got)
+			}
+			return v
+		}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

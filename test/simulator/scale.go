@@ -144,6 +144,7 @@ func (s *Simulator) scale(v *volume, n int) error {
 	// What a -1 asked for and did not remove, self-heal removes on its behalf;
 	// any other surplus is the control plane's own.
 	v.owes = s.actor == caller && n < v.want && len(v.own) > n
+	v.truth.strayed = 0
 	switch {
 	case s.actor != caller:
 		v.truth.wanted = n

@@ -277,8 +277,14 @@ func (s *Simulator) judge(v *volume, cause string) {
 	if now < t.synced && s.actor != caller {
 		t.losses = append(t.losses, slices.Repeat([]time.Time{s.clock}, t.synced-now)...)
 	}
+	if s.actor != caller {
+		t.strayed = max(0, t.strayed+t.synced-now)
+	}
 	if now < t.synced && s.actor == caller {
 		floor := min(t.synced, t.wanted-len(t.losses))
+		if v.owes {
+			floor = min(floor, t.wanted-t.strayed)
+		}
 		if t.allow >= 0 {
 			floor = min(floor, t.allow)
 		}

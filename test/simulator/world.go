@@ -119,6 +119,9 @@ type record struct {
 	synced int         // at the last change
 	losses []time.Time // synced copies that others lost, and no read may show yet
 	lowest int         // since the mark
+	// strayed counts synced copies that others took away while a -1 of the caller
+	// had removed nothing yet: which copy goes then is not the caller's choice.
+	strayed int
 }
 
 // nexus is a live target.
