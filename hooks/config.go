@@ -97,6 +97,7 @@ type Hooks struct {
 	views    boundCache
 	turns    chan struct{}
 	changes  changes
+	zones    zones
 }
 
 // New checks the configuration and returns all its faults at once.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // the zones are the same on every machine
 
 	"github.com/google/go-cmp/cmp"
 
@@ -176,4 +177,28 @@ func TestANewPolicyStartsNoJobUntilItsDryRunIsOver(t *testing.T) {
 	step("a minute before the end", 4*time.Minute, 0, "DryRun", 60)
 	step("a second before", 59*time.Second, 0, "DryRun", 1)
 	step("the end", time.Second, 1, "Active", 300)
+}
+
+func TestMaintenanceWindowsAreByTheClocksOfTheirZone(t *testing.T) {
+	// noon is 13:00 in Berlin and 17:30 in Kolkata.
+	for _, c := range []struct {
+		name, zone string
+		start, end string
+		jobs       int
+		status     string
+	}{
+		{"inside", "Europe/Berlin", "12:30", "13:30", 1, "True Accepted"},
+		{"outside", "Europe/Berlin", "11:30", "12:30", 0, "True Accepted"},
+		{"half an hour off", "Asia/Kolkata", "17:15", "17:45", 1, "True Accepted"},
+		{"a zone that is none", "Europe/Berlinn", "00:00", "24:00", 0, "False Faults"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.policy.at("spec")["maintenanceWindows"] = []any{object{"start": c.start, "end": c.end, "timeZone": c.zone}}
+			a := r.sync(t)
+			if len(a.Children) != c.jobs || a.condition("PolicyAccepted") != c.status {
+				t.Errorf("got children %v, %s; want %d, %s", a.names(), a.condition("PolicyAccepted"), c.jobs, c.status)
+			}
+		})
+	}
 }

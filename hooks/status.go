@@ -74,7 +74,7 @@ func (h *Hooks) compile(p *parent) (tiering.Policy, []error) {
 	}
 	policy, faults := tiering.Compile(p.Name, p.Generation, p.Created, spec)
 	if len(faults) == 0 {
-		faults = h.config.Floors.faults(&policy.Rules)
+		faults = append(h.config.Floors.faults(&policy.Rules), h.zones.resolve(&policy.Rules)...)
 	}
 	if len(faults) > 0 {
 		return broken, faults

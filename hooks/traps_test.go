@@ -54,7 +54,8 @@ func TestTrap02_EachSpecFieldChangesSomeOutput(t *testing.T) {
 	}
 	before := string(scene().sync(t).body)
 	mutations := map[string]any{
-		"enabled": false, "dryRun": true, "pausePromotions": true, "pauseDemotions": true, "storageClassName": "another",
+		"enabled": false, "dryRun": true, "pausePromotions": true, "pauseDemotions": true,
+		"maintenanceWindows": []any{object{"start": "01:00", "end": "02:00"}}, "storageClassName": "another",
 		"volumeSelector":  object{"matchLabels": object{"app": "other"}},
 		"claimNamespaces": []any{"elsewhere"}, "highWatermarkIOPS": 10000, "lowWatermarkIOPS": 5,
 		"warmWatermarkIOPS": 1000, "hotPoolSelector": object{"matchLabels": object{"tier": "none"}},

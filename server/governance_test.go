@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	_ "time/tzdata" // the zones are the same on every machine
 
 	"github.com/google/go-cmp/cmp"
 

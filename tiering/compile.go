@@ -13,6 +13,7 @@ const (
 	maxName          = 63
 	maxClass         = 253
 	maxNamespaces    = 256
+	maxWindows       = 32
 	maxWatermark     = 1_000_000_000
 	maxPriority      = 1_000_000
 	maxMigrations    = 25
@@ -61,6 +62,7 @@ func compile(name string, spec *StoragePolicySpec) (Rules, []error) {
 	r.DryRun = or(spec.DryRun, false)
 	r.PausePromotions = or(spec.PausePromotions, false)
 	r.PauseDemotions = or(spec.PauseDemotions, false)
+	r.Windows = c.windows(spec.MaintenanceWindows)
 	r.StorageClass = or(spec.StorageClassName, "mayastor")
 	if n := len(r.StorageClass); n == 0 || n > maxClass {
 		c.fault("storageClassName", "has %d characters; name a StorageClass in 1 to %d characters, or leave the field out for mayastor", n, maxClass)
@@ -126,6 +128,25 @@ func (c *compiler) namespaces(names []string) []string {
 		}
 	}
 	return sorted
+}
+
+func (c *compiler) windows(specs []MaintenanceWindow) []Window {
+	if len(specs) > maxWindows {
+		c.fault("maintenanceWindows", "lists %d windows; list at most %d", len(specs), maxWindows)
+	}
+	if len(specs) == 0 {
+		return nil
+	}
+	all := make([]Window, 0, len(specs))
+	for i := range specs {
+		w, err := specs[i].window()
+		if err != nil {
+			c.fault(fmt.Sprintf("maintenanceWindows[%d]", i), "%s", err)
+		}
+		all = append(all, w)
+	}
+	slices.SortFunc(all, byWindow)
+	return slices.CompactFunc(all, func(a, b Window) bool { return byWindow(a, b) == 0 })
 }
 
 func (c *compiler) watermarks(spec *StoragePolicySpec, r *Rules) {

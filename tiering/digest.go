@@ -43,6 +43,10 @@ func (r *Rules) Digest() string {
 	c.text("volumesWithSnapshots", string(r.VolumesWithSnapshots))
 	c.number("maxPoolUsedPercent", int64(r.MaxPoolUsedPercent))
 	c.number("priority", r.Priority)
+	for i := range r.Windows {
+		w := &r.Windows[i]
+		c.text("maintenanceWindow", string(w.Action())+" "+w.String())
+	}
 	return c.digest()
 }
 

@@ -1,5 +1,7 @@
 package tiering
 
+import "time"
+
 // accepted: the policy compiled.
 func accepted(t *turn) Verdict {
 	if !t.rules().compiled {
@@ -32,7 +34,45 @@ func mode(t *turn) Verdict {
 	case r.PauseDemotions && demotes(t.from, t.to):
 		return holds(words("moves to a slower tier are paused"), words("spec.pauseDemotions: false"))
 	}
+	if v := inWindow(t); !v.Pass {
+		return v
+	}
 	return t.plan.standing.verdict
+}
+
+// inWindow: the move is expected to end before the maintenance windows of policy
+// and cluster close, one replica after the other.
+func inWindow(t *turn) Verdict {
+	if !t.plan.windowed {
+		return passes(Value{}, Value{})
+	}
+	now, took := t.plan.in.Now, t.plan.expected(t.v, t.to)
+	want := words("a window in which it fits")
+	have := "no maintenance window is open"
+	for _, o := range t.plan.openings {
+		begins := latter(o.from, now)
+		switch fits := !begins.Add(took).After(o.to); {
+		case fits && o.from.After(now):
+			return holdsUntil(o.from, words(have), want)
+		case fits:
+			return passes(Value{}, Value{})
+		case !o.from.After(now):
+			have = "it would not end before the maintenance window closes at " + formatTime(o.to)
+		}
+	}
+	return holds(words(have+", and none of the next "+formatSpan(horizon)+" is long enough"), want)
+}
+
+// expected is how long a move should take, one replica after the other; 0 if
+// that is not known, which another gate says.
+func (p *Plan) expected(v *Volume, to Tier) time.Duration {
+	rate := p.in.Limits.RebuildBytesPerSecond
+	if rate <= 0 {
+		return 0
+	}
+	replicas := max(1, len(leaving(v, p.Tiers.Pools(to))))
+	seconds := float64(copied(v)) / float64(rate) * float64(replicas)
+	return time.Duration(min(seconds*float64(time.Second), float64(longest)))
 }
 
 // wins: the policy selects the volume, and none that ranks higher does.

@@ -27,10 +27,13 @@ func mutations() map[string]mutation {
 	cooled := vol(func(v *Volume) { v.LastMigration = ago(2 * time.Hour) })
 	inApp := vol(func(v *Volume) { v.Labels = map[string]string{"app": "db"} })
 	return map[string]mutation{
-		"Enabled":           set(func(s *StoragePolicySpec) { s.Enabled = new(false) }),
-		"DryRun":            set(func(s *StoragePolicySpec) { s.DryRun = new(true) }),
-		"PausePromotions":   set(func(s *StoragePolicySpec) { s.PausePromotions = new(true) }),
-		"PauseDemotions":    {change: func(s *StoragePolicySpec) { s.PauseDemotions = new(true) }, volume: vol(on("hot-1"), score(1))},
+		"Enabled":         set(func(s *StoragePolicySpec) { s.Enabled = new(false) }),
+		"DryRun":          set(func(s *StoragePolicySpec) { s.DryRun = new(true) }),
+		"PausePromotions": set(func(s *StoragePolicySpec) { s.PausePromotions = new(true) }),
+		"PauseDemotions":  {change: func(s *StoragePolicySpec) { s.PauseDemotions = new(true) }, volume: vol(on("hot-1"), score(1))},
+		"MaintenanceWindows": set(func(s *StoragePolicySpec) {
+			s.MaintenanceWindows = []MaintenanceWindow{{Start: "01:00", End: "02:00"}}
+		}),
 		"StorageClassName":  set(func(s *StoragePolicySpec) { s.StorageClassName = new("other") }),
 		"VolumeSelector":    {change: func(s *StoragePolicySpec) { s.VolumeSelector = selector("app", "web") }, volume: inApp},
 		"ClaimNamespaces":   set(func(s *StoragePolicySpec) { s.ClaimNamespaces = []string{"bank"} }),

@@ -31,6 +31,10 @@ type Plan struct {
 	base     *ledger
 	moves    []int
 	standing standing
+	// openings are when the maintenance windows let moves run; they say nothing
+	// where windowed is false, as there are no windows.
+	windowed bool
+	openings []opening
 	// active counts the live Jobs of the policy.
 	active int
 	// kept holds, by place in Decisions, what judges the pools that a volume
@@ -124,6 +128,7 @@ func newPlan(in Input) *Plan {
 		p.edges[t] = p.in.Policy.Rules.edges(t)
 	}
 	p.standing = p.stand()
+	p.lookAtWindows()
 	p.base = p.inFlight()
 	p.active = p.base.policy
 	return p
@@ -142,6 +147,17 @@ func (p *Plan) Places() (taken, all int) {
 		return 0, p.in.Limits.MaxConcurrentMigrations
 	}
 	return p.base.cluster, p.in.Limits.MaxConcurrentMigrations
+}
+
+// lookAtWindows works out when moves may run.
+func (p *Plan) lookAtWindows() {
+	sets := [][]Window{p.in.Policy.Rules.Windows, nil}
+	if g := p.in.Governed; g != nil {
+		sets[1] = g.Windows
+	}
+	if p.windowed = len(sets[0])+len(sets[1]) > 0; p.windowed {
+		p.openings = openings(p.in.Now, sets...)
+	}
 }
 
 // dryRun reports whether moves are only shown.

@@ -71,6 +71,11 @@ type StoragePolicySpec struct {
 	// +kubebuilder:default=false
 	PauseDemotions *bool `json:"pauseDemotions,omitempty"`
 
+	// MaintenanceWindows say when moves may start; those of the cluster hold beside them. Without an Allow window any time will do that no Deny window covers. A move starts only if it is expected to end before the window does, and one that runs is not stopped by it.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	MaintenanceWindows []MaintenanceWindow `json:"maintenanceWindows,omitempty"`
+
 	// StorageClassName selects PersistentVolumes of this class whose driver is io.openebs.csi-mayastor.
 	// +kubebuilder:default=mayastor
 	// +kubebuilder:validation:MinLength=1
@@ -179,6 +184,40 @@ type StoragePolicySpec struct {
 	// ECMinVolumeSizeBytes is accepted and ignored, as ecPolicyRef.
 	ECMinVolumeSizeBytes *int64 `json:"ecMinVolumeSizeBytes,omitempty"`
 }
+
+// MaintenanceWindow is a part of the week, by the clocks of a time zone: what a
+// clock shows twice in autumn is in it twice, and what it skips in spring is not
+// in it at all.
+//
+// +kubebuilder:validation:XValidation:rule="self.start != self.end",message="start and end must differ; write 00:00 and 24:00 for a whole day"
+type MaintenanceWindow struct {
+	// Action is Allow or Deny; Deny wins.
+	// +kubebuilder:default=Allow
+	Action *WindowAction `json:"action,omitempty"`
+	// Days on which the window begins, such as Sat; absent or empty means each day.
+	// +kubebuilder:validation:MaxItems=7
+	// +listType=set
+	Days []Weekday `json:"days,omitempty"`
+	// Start is the time of day at which it begins, such as 22:00.
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:Pattern=`^([01][0-9]|2[0-3]):[0-5][0-9]$`
+	Start string `json:"start"`
+	// End is the time of day at which it ends, up to 24:00; one that is not after start is on the next day.
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:Pattern=`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`
+	End string `json:"end"`
+	// TimeZone is a name of the IANA database, such as Europe/Berlin.
+	// +kubebuilder:default=UTC
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9/_+-]{1,64}$`
+	// +kubebuilder:validation:XValidation:rule="self != 'Local'",message="must be the name of a time zone; Local is that of the service's machine"
+	TimeZone *string `json:"timeZone,omitempty"`
+}
+
+// Weekday is the name of a day in three letters.
+//
+// +kubebuilder:validation:Enum=Mon;Tue;Wed;Thu;Fri;Sat;Sun
+type Weekday string
 
 // SnapshotRule says what becomes of volumes that have snapshots (MS 4.9).
 //

@@ -16,6 +16,10 @@ type Rules struct {
 	// PausePromotions and PauseDemotions hold moves of one direction.
 	PausePromotions, PauseDemotions bool
 
+	// Windows are the policy's own, in an order that does not depend on the
+	// spec's.
+	Windows []Window
+
 	StorageClass string
 	// Volumes selects by the joined labels; never nil after Compile.
 	Volumes labels.Selector

@@ -1,6 +1,7 @@
 package tiering
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,6 +83,47 @@ func parseWindow(text string) (Window, error) {
 	return w, checkZone(w.TimeZone)
 }
 
+// window compiles the window of a spec; the error is the rest of a sentence that
+// begins with the field.
+func (m *MaintenanceWindow) window() (Window, error) {
+	var w Window
+	switch or(m.Action, AllowWindow) {
+	case AllowWindow:
+	case DenyWindow:
+		w.Deny = true
+	default:
+		return w, fmt.Errorf("has the action %s; write %s or %s", quoted(string(*m.Action)), AllowWindow, DenyWindow)
+	}
+	for _, name := range m.Days {
+		d := slices.Index(days(), string(name))
+		switch {
+		case d < 0:
+			return w, fmt.Errorf("has the day %s; write one of Mon, Tue, Wed, Thu, Fri, Sat and Sun", quoted(string(name)))
+		case w.Days[d]:
+			return w, fmt.Errorf("has the day %s twice; write it once", name)
+		}
+		w.Days[d] = true
+	}
+	w.allDays()
+	if err := w.parseTimes(m.Start, m.End); err != nil {
+		return w, err
+	}
+	w.TimeZone = or(m.TimeZone, "UTC")
+	return w, checkZone(w.TimeZone)
+}
+
+// allDays makes a list of all days none, which means the same.
+func (w *Window) allDays() {
+	if !slices.Contains(w.Days[:], false) {
+		w.Days = [7]bool{}
+	}
+}
+
+// byWindow orders windows by what they say, whatever their names.
+func byWindow(a, b Window) int {
+	return cmp.Or(cmp.Compare(a.Action(), b.Action()), cmp.Compare(a.String(), b.String()))
+}
+
 func (w *Window) parseDays(text string) error {
 	if text == everyDay {
 		return nil
@@ -102,6 +144,7 @@ func (w *Window) parseDays(text string) error {
 			}
 		}
 	}
+	w.allDays()
 	return nil
 }
 

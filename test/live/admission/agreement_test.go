@@ -70,6 +70,7 @@ func spec() *rapid.Generator[map[string]any] {
 		"dryRun":                  whole(true, false),
 		"pausePromotions":         whole(true, false),
 		"pauseDemotions":          whole(true, false),
+		"maintenanceWindows":      windows(),
 		"storageClassName":        either(whole("mayastor", "fast", strings.Repeat("a", 253)), whole("", strings.Repeat("a", 254))),
 		"volumeSelector":          selector(),
 		"hotPoolSelector":         selector(),
@@ -138,6 +139,34 @@ func badDuration() *rapid.Generator[any] {
 			"99999999999999999999d", "000000000000000000000000000000001h"),
 		rapid.Map(rapid.StringMatching(`([0-9]{1,10}(d|h|m|s|w|)){1,3}`), func(s string) any { return s }),
 	)
+}
+
+// windows draws maintenance windows. Whether a name of the right form is that of a
+// time zone is for the service alone to say.
+func windows() *rapid.Generator[any] {
+	return rapid.Custom(func(t *rapid.T) any {
+		out := list()
+		for range rapid.IntRange(0, 3).Draw(t, "count") {
+			window := map[string]any{
+				"start": either(whole("00:00", "09:30", "22:00", "23:59"), whole("24:00", "9:30", "22:60", "")).Draw(t, "start"),
+				"end":   either(whole("00:01", "06:00", "23:59", "24:00"), whole("22:00", "24:01", "noon", "")).Draw(t, "end"),
+			}
+			for _, optional := range []struct {
+				field  string
+				values *rapid.Generator[any]
+			}{
+				{"action", either(whole("Allow", "Deny"), whole("allow", ""))},
+				{"days", either(whole(list(), list("Sat", "Sun"), list("Mon")), whole(list("Mon", "Mon"), list("mon"), list("")))},
+				{"timeZone", either(whole("UTC", "Europe/Berlin", "Etc/GMT+3"), whole("", "Local", "Europe Berlin", strings.Repeat("a", 65)))},
+			} {
+				if rapid.Bool().Draw(t, optional.field+" is given") {
+					window[optional.field] = optional.values.Draw(t, optional.field)
+				}
+			}
+			out = append(out, window)
+		}
+		return out
+	})
 }
 
 // selector draws selectors whose labels have the right syntax.
