@@ -12,11 +12,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/rest"
 
 	"github.com/billyronks/couchestor/mayastor"
 )
@@ -419,4 +421,88 @@ func TestHeadersThatNeverEndAreCutOff(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// quietCluster is a Kubernetes with nothing in it, in which nothing happens.
+type quietCluster struct{ forbids atomic.Value }
+
+func (c *quietCluster) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer := func(code int, body io.Reader) *http.Response {
+		return &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(body), Request: r}
+	}
+	q := r.URL.Query()
+	switch {
+	case c.forbids.Load() != "" && strings.HasSuffix(r.URL.Path, c.forbids.Load().(string)):
+		return answer(http.StatusForbidden, strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`)), nil
+	case strings.HasPrefix(r.URL.Path, "/apis/openebs.io"):
+		return answer(http.StatusNotFound, strings.NewReader("no such group")), nil
+	case q.Get("sendInitialEvents") != "":
+		return answer(http.StatusUnprocessableEntity, strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)), nil
+	case q.Get("watch") != "":
+		in, out := io.Pipe()
+		context.AfterFunc(r.Context(), func() { out.Close() })
+		a := answer(http.StatusOK, nil)
+		a.Body = in
+		return a, nil
+	}
+	return answer(http.StatusOK, strings.NewReader(`{"metadata":{"resourceVersion":"7"},"items":[]}`)), nil
+}
+
+func TestReadyOnceKubernetesWasReadWhereItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := new(quietCluster)
+		cluster.forbids.Store("/jobs")
+		var parts Parts
+		c := testConfig(away{}, nil)
+		c.Kubernetes, c.Claims = &rest.Config{Host: "http://kubernetes.test", Transport: cluster}, true
+		c.Hooks = func(p Parts) (http.Handler, error) { parts = p; return http.NotFoundHandler(), nil }
+		_, ops, end, wait := served(t, c)
+		defer wait()
+		defer end()
+		time.Sleep(10 * time.Second)
+		code, body := ops.call("GET", "/readyz")
+		if code != 503 || !strings.Contains(body, "kubernetes: Kubernetes at http://kubernetes.test does not let this service list jobs, so nothing new starts; let its service account list and watch them.") {
+			t.Errorf("without a right got %d %q, want 503 that names it", code, body)
+		}
+		if ok, waiting := parts.Ready(); ok || !strings.HasPrefix(waiting, "waits for Kubernetes: Kubernetes at ") {
+			t.Errorf("hooks are told %v, %q", ok, waiting)
+		}
+		if view, _ := parts.Cluster.View(); view != nil {
+			t.Error("hooks are shown a view without Jobs")
+		}
+		if _, text := ops.call("GET", "/metrics"); !strings.Contains(text, `couchestor_source_up{source="kubernetes"} 0`) {
+			t.Error("the metric says that Kubernetes is up")
+		}
+		cluster.forbids.Store("")
+		time.Sleep(time.Minute)
+		code, body = ops.call("GET", "/readyz")
+		if want := "ready\nkubernetes: up\nmayastor: down\nprometheus: down\n"; code != 200 || body != want {
+			t.Errorf("got %d %q, want 200 %q", code, body, want)
+		}
+		if view, source := parts.Cluster.View(); view == nil || !source.OK {
+			t.Errorf("hooks are shown %v, %+v", view, source)
+		}
+		_, text := ops.call("GET", "/metrics")
+		for _, line := range []string{
+			`couchestor_source_up{source="kubernetes"} 1`, `couchestor_kubernetes_objects{kind="jobs"} 0`,
+			`couchestor_kubernetes_lists_total{kind="persistentvolumes"} 1`, `couchestor_source_failures_total{reason="BadAnswer",source="kubernetes"} 0`,
+		} {
+			if !strings.Contains(text, line+"\n") {
+				t.Errorf("the metrics have no %s", line)
+			}
+		}
+	})
+}
+
+func TestWithoutAKubernetesNothingOfItIsShown(t *testing.T) {
+	s := newTestServer(t, testConfig(away{}, nil))
+	defer s.sources.close()
+	for _, path := range []string{"/readyz", "/metrics"} {
+		if _, text := get(s.ops, "GET", path); strings.Contains(text, `source="kubernetes"`) || strings.Contains(text, "couchestor_kubernetes") {
+			t.Errorf("%s speaks of Kubernetes", path)
+		}
+	}
+	if s.sources.cluster() != nil {
+		t.Error("hooks get a cluster that nobody reads")
+	}
 }

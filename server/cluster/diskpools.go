@@ -31,11 +31,12 @@ func (r *Reader) followDiskPools(ctx context.Context, k *kind) {
 			k.failed(ctx, "find out the version of", err)
 		case version == "":
 			stop()
-			if following != "" || !known {
+			fresh := following != "" || !known
+			if fresh {
 				r.mirror.Replace(k.Kind, nil)
 			}
 			following, known, stop = "", true, func() {}
-			k.seen(true)
+			k.seen(fresh)
 		case version != following:
 			stop()
 			following, known = version, true

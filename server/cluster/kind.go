@@ -86,11 +86,26 @@ func (k *kind) failed(ctx context.Context, doing string, err error) {
 // follow lists and watches until ctx ends.
 func (k *kind) follow(ctx context.Context) {
 	var silent klog.Logger
-	cache.NewReflectorWithOptions(k, nil, store{k}, cache.ReflectorOptions{
-		Name: k.String(), TypeDescription: k.String(), Logger: &silent,
-		// As soon as an API server is back there are moves to look after.
-		Backoff: &wait.Backoff{Duration: 500 * time.Millisecond, Cap: 5 * time.Second, Steps: 4, Factor: 2, Jitter: 1},
-	}).RunWithContext(ctx)
+	// As soon as an API server is back there are moves to look after.
+	backoff := wait.Backoff{Duration: 500 * time.Millisecond, Cap: 5 * time.Second, Steps: 5, Factor: 2, Jitter: 1}
+	reflector := cache.NewReflectorWithOptions(k, nil, store{k}, cache.ReflectorOptions{
+		Name: k.String(), TypeDescription: k.String(), Logger: &silent, Backoff: &backoff,
+	})
+	pause := backoff
+	for ctx.Err() == nil {
+		began := time.Now()
+		// Why it ended was noted where it was met.
+		_ = reflector.ListAndWatchWithContext(ctx)
+		if time.Since(began) > time.Minute {
+			pause = backoff
+		}
+		timer := time.NewTimer(pause.Step())
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
 }
 
 // begin is follow until the returned function is called, which waits for its end.

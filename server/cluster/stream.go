@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,8 +84,10 @@ func (k *kind) WatchWithContext(ctx context.Context, o metav1.ListOptions) (watc
 	limits := k.reader.cfg.Limits
 	s := &stream{kind: k, ctx: ctx, body: body, events: hooks.ReadEvents(k.Kind, body)}
 	s.initial.Store(o.SendInitialEvents != nil && *o.SendInitialEvents)
+	s.mu.Lock()
 	s.silence = time.AfterFunc(limits.Silence, s.Close)
 	s.settle = time.AfterFunc(limits.Settle, s.seen)
+	s.mu.Unlock()
 	return watch.NewStreamWatcherWithLogger(klog.FromContext(ctx), s, apierrors.NewClientErrorReporter(500, "GET", "watch")), nil
 }
 
@@ -105,8 +108,9 @@ type stream struct {
 	// initial is true while the watch still tells what was there before it.
 	initial atomic.Bool
 	closed  atomic.Bool
-	silence *time.Timer
-	settle  *time.Timer
+
+	mu              sync.Mutex // of the next two, as the first may fire at once
+	silence, settle *time.Timer
 }
 
 var _ watch.Decoder = (*stream)(nil)
@@ -119,6 +123,15 @@ func (s *stream) seen() {
 	}
 }
 
+// heard notes that the watch is not silent.
+func (s *stream) heard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed.Load() {
+		s.silence.Reset(s.kind.reader.cfg.Limits.Silence)
+	}
+}
+
 // Decode implements [watch.Decoder].
 func (s *stream) Decode() (watch.EventType, runtime.Object, error) {
 	e, err := s.events.Next()
@@ -128,7 +141,7 @@ func (s *stream) Decode() (watch.EventType, runtime.Object, error) {
 		}
 		return "", nil, err
 	}
-	s.silence.Reset(s.kind.reader.cfg.Limits.Silence)
+	s.heard()
 	switch watch.EventType(e.Type) {
 	case watch.Error:
 		status := new(metav1.Status)
@@ -156,6 +169,8 @@ func (s *stream) Decode() (watch.EventType, runtime.Object, error) {
 
 // Close implements [watch.Decoder].
 func (s *stream) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.closed.Swap(true) {
 		s.silence.Stop()
 		s.settle.Stop()
