@@ -81,6 +81,7 @@ func TestKubectlGetAnswersWhatOnCallAsksFirst(t *testing.T) {
 	ready := func(status metav1.ConditionStatus, reason string) []metav1.Condition {
 		return []metav1.Condition{{Type: tiering.ConditionReady, Status: status, Reason: reason, LastTransitionTime: ago(time.Hour)}}
 	}
+	over := metav1.NewTime(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
 	for name, status := range map[string]tiering.StoragePolicyStatus{
 		"databases": {
 			Phase: tiering.PhaseActive, Mode: "Active", ModeReason: "Volumes are moved as the plan says.", Conditions: ready("True", "Active"),
@@ -96,7 +97,11 @@ func TestKubectlGetAnswersWhatOnCallAsksFirst(t *testing.T) {
 			WatchedVolumes: 300, HotVolumes: 1, WarmVolumes: 99, ColdVolumes: 200, MigrationHistory: moved(12 * time.Minute),
 		},
 		"retired": {Phase: tiering.PhaseDisabled, Mode: "Disabled", ModeReason: "spec.enabled is false.", Conditions: ready("False", "Disabled")},
-		"new":     {},
+		"trial": {
+			Phase: tiering.PhaseDryRun, Mode: "DryRun", ModeReason: "A new policy is watched first.", Conditions: ready("True", "DryRun"),
+			WatchedVolumes: 9, ColdVolumes: 9, Governance: &tiering.GovernanceStatus{Until: &over},
+		},
+		"new": {},
 	} {
 		policy, err := create(t, name, map[string]any{})
 		if err != nil {
@@ -125,6 +130,7 @@ databases   True    Active               Active     42        2        1        
 logs        False   NoPools              Active     300       0        0        0         1     200    -
 new                                                                                                    -
 retired     False   Disabled             Disabled   0         0        0        0         0     0      -
+trial       True    DryRun               DryRun     9         0        0        0         0     9      -
 `)
 	if diff := cmp.Diff(strings.Split(table(t, false), "\n"), strings.Split(want, "\n")); diff != "" {
 		t.Errorf("kubectl get (-got +want):\n%s", diff)
@@ -133,12 +139,13 @@ retired     False   Disabled             Disabled   0         0        0        
 		t.Errorf("got lines of %d characters, which break on a terminal", width)
 	}
 	wide := strings.TrimSpace(`
-NAME        READY   REASON               MODE       VOLUMES   MOVING   FAILED   UNKNOWN   HOT   WARM   COLD   MIXED   LAST MOVE   AGE   WHY
-caches      False   MetricsUnavailable   Blind      7         0        0        7         5     0      2      0                   -     Without scores nothing moves.
-databases   True    Active               Active     42        2        1        0         12    0      28     2       26h         -     Volumes are moved as the plan says.
-logs        False   NoPools              Active     300       0        0        0         1     99     200    0       12m         -     Volumes are moved as the plan says.
-new                                                                                                                               -
-retired     False   Disabled             Disabled   0         0        0        0         0     0      0      0                   -     spec.enabled is false.
+NAME        READY   REASON               MODE       VOLUMES   MOVING   FAILED   UNKNOWN   HOT   WARM   COLD   MIXED   LAST MOVE   DRY RUN UNTIL          AGE   WHY
+caches      False   MetricsUnavailable   Blind      7         0        0        7         5     0      2      0                                          -     Without scores nothing moves.
+databases   True    Active               Active     42        2        1        0         12    0      28     2       26h                                -     Volumes are moved as the plan says.
+logs        False   NoPools              Active     300       0        0        0         1     99     200    0       12m                                -     Volumes are moved as the plan says.
+new                                                                                                                                                      -
+retired     False   Disabled             Disabled   0         0        0        0         0     0      0      0                                          -     spec.enabled is false.
+trial       True    DryRun               DryRun     9         0        0        0         0     0      9      0                   2030-01-02T03:04:05Z   -     A new policy is watched first.
 `)
 	got := strings.Split(table(t, true), "\n")
 	if diff := cmp.Diff(got, strings.Split(wide, "\n")); diff != "" {
