@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,10 +34,18 @@ func TestTheAPIServerTakesEachKustomization(t *testing.T) {
 		t.Fatalf("got %d kustomizations; the walk ended early", len(dirs))
 	}
 	dirs["base with all components"] = withAllComponents(t)
+	t.Cleanup(func() {
+		if err := ungoverned(context.Background(), suite.Rig); err != nil {
+			t.Error(err)
+		}
+	})
 	for name, dir := range dirs {
 		t.Run(name, func(t *testing.T) {
 			suite.Scenario(t, "install "+name+": dry run, for real, and once more")
 			ctx := t.Context()
+			if err := ungoverned(ctx, suite.Rig); err != nil {
+				t.Fatal(err)
+			}
 			text, err := kustomize(dir)
 			if err != nil {
 				t.Fatal(err)

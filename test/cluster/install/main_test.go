@@ -54,7 +54,10 @@ func prepare(ctx context.Context, r *rig.Rig) error {
 	if err != nil {
 		return err
 	}
-	return r.Apply(ctx, text)
+	if err := r.Apply(ctx, text); err != nil {
+		return err
+	}
+	return ungoverned(ctx, r)
 }
 
 // kustomize returns the documents of a kustomization in the order in which kubectl

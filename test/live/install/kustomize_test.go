@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -242,6 +243,12 @@ func TestEachObjectHasOnlyFieldsOfItsType(t *testing.T) {
 		"CompositeController":      func(t *testing.T, set objects, key string) { as[compositeController](t, set, key) },
 		"StoragePolicy":            func(t *testing.T, set objects, key string) { as[tiering.StoragePolicy](t, set, key) },
 		"PrometheusRule":           func(t *testing.T, set objects, key string) { as[prometheusRule](t, set, key) },
+		"ValidatingAdmissionPolicy": func(t *testing.T, set objects, key string) {
+			as[admissionregistrationv1.ValidatingAdmissionPolicy](t, set, key)
+		},
+		"ValidatingAdmissionPolicyBinding": func(t *testing.T, set objects, key string) {
+			as[admissionregistrationv1.ValidatingAdmissionPolicyBinding](t, set, key)
+		},
 	}
 	// Kinds of others, whose types are in no module here; test/cluster/install looks
 	// at their fields.
@@ -295,6 +302,7 @@ func TestTheKindsOfOthersAreDefinedForTheRealAPIServer(t *testing.T) {
 func TestNothingIsPutOutsideOfItsNamespace(t *testing.T) {
 	ofTheCluster := []string{
 		"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "CompositeController", "StoragePolicy",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
 	}
 	for name, set := range all(t).installations {
 		for key, text := range set {
