@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
@@ -29,7 +30,7 @@ const tsdbSpan = 28 * 24 * time.Hour
 type core struct {
 	db      *tsdb.DB
 	engine  *promql.Engine
-	handler http.Handler
+	handler func() http.Handler
 	scraper *scraper
 }
 
@@ -59,9 +60,11 @@ func openCore(ctx context.Context, cfg Config) (*core, error) {
 		return nil, errors.Join(err, engine.Close(), db.Close())
 	}
 	return &core{
-		db:      db,
-		engine:  engine,
-		handler: newHandler(db, engine, query, scraper),
+		db:     db,
+		engine: engine,
+		// Made when it is first asked for: upstream renders its API's description for it,
+		// which takes longer than all else here, and rules need no API.
+		handler: sync.OnceValue(func() http.Handler { return newHandler(db, engine, query, scraper) }),
 		scraper: scraper,
 	}, nil
 }

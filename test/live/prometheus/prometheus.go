@@ -167,5 +167,5 @@ func (p *Prometheus) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Service Unavailable", http.StatusServiceUnavailable)
 		return
 	}
-	p.core.handler.ServeHTTP(w, r)
+	p.core.handler().ServeHTTP(w, r)
 }

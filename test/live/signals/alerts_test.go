@@ -126,12 +126,12 @@ func TestAlerts(t *testing.T) {
 		{
 			"Blind", "Blind",
 			func(r *rig, rules *prometheus.Rules) {
-				r.source.Dark()
+				r.dark.Store(true)
 				r.settled(false, true)
 				r.pass(20*time.Minute, rules)
 			},
 			func(r *rig, rules *prometheus.Rules) {
-				r.source.Dark()
+				r.dark.Store(true)
 				r.settled(false, true)
 				r.pass(12*time.Minute, rules)
 			},

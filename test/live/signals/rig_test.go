@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -50,12 +52,15 @@ type rig struct {
 	// clock is the monitor's and the simulator's time.
 	clock atomic.Pointer[time.Time]
 
-	source, monitor *prometheus.Prometheus
-	hooks, ops      string
-	governance      string // a directory with one file for each key
-	mayastorDown    atomic.Bool
-	serviceDown     atomic.Bool
-	mayastorURL     string
+	monitor    *prometheus.Prometheus
+	hooks, ops string
+	governance string // a directory with one file for each key
+	// dark is true while the Prometheus that the service reads does not answer.
+	dark         atomic.Bool
+	mayastorDown atomic.Bool
+	serviceDown  atomic.Bool
+	mayastorURL  string
+	sourceURL    string
 
 	// stale is true while the service may not have read the last change.
 	stale bool
@@ -66,6 +71,26 @@ type rig struct {
 	policy     *tiering.StoragePolicy
 	jobs       map[string]*batchv1.Job
 	volumes    []*corev1.PersistentVolume
+}
+
+// source is the Prometheus that all services read; their volumes have different
+// uuids, by their seeds.
+var (
+	source *prometheus.Prometheus
+	seeds  atomic.Uint64
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "signals")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		source, err = prometheus.Start(context.Background(), prometheus.Config{Dir: dir})
+	}
+	if err != nil {
+		panic(err)
+	}
+	defer source.Close()
+	m.Run()
 }
 
 func must(t testing.TB, err error) {
@@ -83,7 +108,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	}
 	start := time.Now().Truncate(time.Minute)
 	r.clock.Store(&start)
-	r.sim = simulator.NewCluster(simulator.Config{Now: r.now}, 3)
+	r.sim = simulator.NewCluster(simulator.Config{Now: r.now, Seed: seeds.Add(1)}, 3)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if r.mayastorDown.Load() && strings.HasPrefix(q.URL.Path, "/v0") {
 			panic(http.ErrAbortHandler)
@@ -93,8 +118,20 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	t.Cleanup(api.Close)
 	r.mayastorURL = api.URL
 
-	r.source = open(t, prometheus.Config{Dir: t.TempDir()})
-	r.monitor = open(t, prometheus.Config{Dir: t.TempDir(), Targets: r.targets})
+	upstream, err := url.Parse(source.URL())
+	must(t, err)
+	proxy := httputil.NewSingleHostReverseProxy(upstream)
+	reads := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if r.dark.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		proxy.ServeHTTP(w, q)
+	}))
+	t.Cleanup(reads.Close)
+	r.sourceURL = reads.URL
+	r.monitor, err = prometheus.Start(t.Context(), prometheus.Config{Dir: t.TempDir(), Targets: r.targets})
+	must(t, err)
+	t.Cleanup(func() { _ = r.monitor.Close() })
 	r.policy = &tiering.StoragePolicy{
 		TypeMeta: metav1.TypeMeta{APIVersion: tiering.APIVersion, Kind: tiering.Kind},
 		ObjectMeta: metav1.ObjectMeta{
@@ -124,14 +161,6 @@ func (r *rig) mode(mode string) {
 
 func tier(name string) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{"tier": name}}
-}
-
-func open(t *testing.T, cfg prometheus.Config) *prometheus.Prometheus {
-	t.Helper()
-	p, err := prometheus.Start(t.Context(), cfg)
-	must(t, err)
-	t.Cleanup(func() { _ = p.Close() })
-	return p
 }
 
 func (r *rig) now() time.Time { return *r.clock.Load() }
@@ -178,7 +207,7 @@ func (r *rig) serve() {
 	lines := addresses{slog.DiscardHandler, make(chan [2]string, 1), new(sync.Once)}
 	srv, err := server.New(server.Config{
 		ListenAddress: "127.0.0.1:0", OpsAddress: "127.0.0.1:0",
-		PrometheusURL: r.source.URL(), PrometheusTimeout: 10 * time.Second, ScrapeInterval: time.Minute,
+		PrometheusURL: r.sourceURL, PrometheusTimeout: 10 * time.Second, ScrapeInterval: time.Minute,
 		Mayastor: mayastor.Config{URL: r.mayastorURL, HTTP: &http.Client{Timeout: 5 * time.Second}},
 		CacheTTL: 100 * time.Millisecond, GovernancePath: r.governance, Kubernetes: r.kubernetes, Log: slog.New(lines),
 		Hooks: func(p server.Parts) (http.Handler, error) {
@@ -217,7 +246,7 @@ func (r *rig) volume(claim string, iops float64, pools ...string) string {
 		r.sim.SetLoad(uuid, iops/2, iops/2, 4096)
 		now := time.Now()
 		for _, name := range []string{world.ReadOps, world.WriteOps} {
-			must(r.t, r.source.AppendSeries(map[string]string{"__name__": name, "pv_name": pv, "node": "node-1"}, func(yield func(time.Time, float64) bool) {
+			must(r.t, source.AppendSeries(map[string]string{"__name__": name, "pv_name": pv, "node": "node-1"}, func(yield func(time.Time, float64) bool) {
 				for at := now.Add(-70 * time.Minute); at.Before(now.Add(4 * time.Minute)); at = at.Add(time.Minute) {
 					if !yield(at, iops/2*at.Sub(now.Add(-80*time.Minute)).Seconds()) {
 						return
