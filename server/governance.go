@@ -23,7 +23,7 @@ const lookEvery = time.Second
 // anew when it is asked and the last look is a while ago. A configuration that
 // cannot be read, or has faults, leaves the last good one in force.
 type governance struct {
-	path  string
+	read  func() (map[string]string, error)
 	audit *slog.Logger
 
 	mu     sync.Mutex
@@ -38,7 +38,7 @@ type governance struct {
 
 // newGovernance reads the configuration once.
 func newGovernance(path string, audit *slog.Logger) *governance {
-	g := &governance{path: path, audit: audit}
+	g := &governance{read: func() (map[string]string, error) { return readGovernance(path) }, audit: audit}
 	g.governed()
 	return g
 }
@@ -55,7 +55,7 @@ func (g *governance) governed() *tiering.Governed {
 }
 
 func (g *governance) look() {
-	data, err := readGovernance(g.path)
+	data, err := g.read()
 	failure := ""
 	if err != nil {
 		failure = err.Error()

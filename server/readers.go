@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
@@ -91,10 +93,19 @@ func ReadGovernance(path string) *tiering.Governed {
 	return newGovernance(path, slog.New(slog.DiscardHandler)).governed()
 }
 
+// Cluster is what a command reads of Kubernetes.
+type Cluster struct {
+	Objects *hooks.Preview
+	// Governed is what the ConfigMap of the cluster holds policies to; nil if
+	// there is none. Ungoverned says why it is not known whether there is one.
+	Governed   *tiering.Governed
+	Ungoverned string
+}
+
 // ReadCluster reads once what decisions need of Kubernetes, the statuses of the
-// policies included. It lists and watches, and writes nothing. The error is a
-// sentence for people.
-func ReadCluster(ctx context.Context, cfg *rest.Config, claims bool, waiting func(what string) (done func())) (*hooks.Preview, error) {
+// policies and the governance in a namespace included. It lists and watches, and
+// writes nothing. The error is a sentence for people.
+func ReadCluster(ctx context.Context, cfg *rest.Config, claims bool, namespace string, waiting func(what string) (done func())) (*Cluster, error) {
 	if waiting != nil {
 		defer waiting("Kubernetes")()
 	}
@@ -118,15 +129,16 @@ func ReadCluster(ctx context.Context, cfg *rest.Config, claims bool, waiting fun
 	if view == nil {
 		return nil, errors.New(strings.TrimRight(source.Message, "."))
 	}
-	p := hooks.NewPreview(view)
-	return p, readStatuses(ctx, cfg, p)
+	c := &Cluster{Objects: hooks.NewPreview(view)}
+	return c, c.readMore(ctx, cfg, namespace)
 }
 
 // clusterTimeout bounds the lists of a command.
 const clusterTimeout = time.Minute
 
-// readStatuses adds the statuses, which the service gets with each request.
-func readStatuses(ctx context.Context, cfg *rest.Config, p *hooks.Preview) error {
+// readMore adds the statuses of the policies, which the service gets with each
+// request, and the governance, which it reads from a file.
+func (c *Cluster) readMore(ctx context.Context, cfg *rest.Config, namespace string) error {
 	cfg = rest.CopyConfig(cfg)
 	// It is used for errors alone.
 	cfg.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
@@ -139,5 +151,21 @@ func readStatuses(ctx context.Context, cfg *rest.Config, p *hooks.Preview) error
 		return fmt.Errorf("read the policies: %w", err)
 	}
 	defer body.Close()
-	return p.ReadPolicies(body)
+	if err := c.Objects.ReadPolicies(body); err != nil {
+		return err
+	}
+	text, err := client.Get().AbsPath("/api/v1/namespaces", namespace, "configmaps", tiering.GovernanceName).DoRaw(ctx)
+	var config struct{ Data map[string]string }
+	if err == nil {
+		err = json.Unmarshal(text, &config)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+	case err != nil:
+		c.Ungoverned = fmt.Sprintf("ConfigMap %s/%s cannot be read (%s), so what it holds policies to is not known here; give it with --config", namespace, tiering.GovernanceName, err)
+	default:
+		g := &governance{read: func() (map[string]string, error) { return config.Data, nil }, audit: slog.New(slog.DiscardHandler)}
+		c.Governed = g.governed() //nolint:contextcheck // what it would audit goes nowhere
+	}
+	return nil
 }

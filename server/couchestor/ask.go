@@ -170,11 +170,11 @@ func (o *previewOptions) atHand(cmd *cobra.Command) []string {
 		}
 		return names
 	case o.request != "" && o.request != "-":
-		objects, _, err := o.read(cmd.Context(), cmd.InOrStdin(), newWaiter(io.Discard))
+		p, err := o.read(cmd.Context(), cmd.InOrStdin(), newWaiter(io.Discard))
 		if err != nil {
 			return nil
 		}
-		return objects.Policies()
+		return p.objects.Policies()
 	}
 	return nil
 }

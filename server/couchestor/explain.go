@@ -152,12 +152,12 @@ func (o *previewOptions) completeVolumes(cmd *cobra.Command, begun string) ([]co
 	if o.request == "" || o.request == "-" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	objects, _, err := o.read(cmd.Context(), cmd.InOrStdin(), newWaiter(io.Discard))
+	p, err := o.read(cmd.Context(), cmd.InOrStdin(), newWaiter(io.Discard))
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var all []cobra.Completion
-	for _, name := range (&preview{objects: objects}).volumes() {
+	for _, name := range p.volumes() {
 		if strings.HasPrefix(name, begun) {
 			all = append(all, name)
 		}

@@ -43,7 +43,7 @@ type previewOptions struct {
 var sharedFlags = []string{ //nolint:gochecknoglobals // a list that is never changed
 	"prometheus-url", "prometheus-http-config", "prometheus-timeout", "scrape-interval",
 	"mayastor-url", "mayastor-version", "mayastor-token-file", "mayastor-ca-file",
-	"max-concurrent-migrations", "rebuild-rate", "claim-labels",
+	"max-concurrent-migrations", "rebuild-rate", "claim-labels", "job-namespace",
 	"min-sampling-window", "min-cooldown-period", "min-migration-timeout", "config",
 }
 
@@ -111,6 +111,10 @@ type preview struct {
 	readers *server.Readers
 	// source is where the objects of Kubernetes are from.
 	source tiering.SourceExplanation
+	// governed is what policies are held to; ungoverned says why that is not
+	// known, to follow a sentence.
+	governed   *tiering.Governed
+	ungoverned string
 }
 
 // open reads Kubernetes, and gets ready to read the other sources. The caller
@@ -122,8 +126,8 @@ func (o *previewOptions) open(ctx context.Context, cmd *cobra.Command) (*preview
 		return nil, exitError{code: exitUsage, err: err}
 	}
 	cfg.Log = slog.New(slog.DiscardHandler)
-	p := &preview{}
-	if p.objects, p.source, err = o.read(ctx, cmd.InOrStdin(), wait); err != nil {
+	p, err := o.read(ctx, cmd.InOrStdin(), wait)
+	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -142,9 +146,9 @@ func (o *previewOptions) open(ctx context.Context, cmd *cobra.Command) (*preview
 	// How long pools and nodes are Online only who watches them knows.
 	hc.Limits.Settle = 0
 	if o.serve.governance != "" {
-		governed := server.ReadGovernance(o.serve.governance)
-		hc.Governance = func() *tiering.Governed { return governed }
+		p.governed, p.ungoverned = server.ReadGovernance(o.serve.governance), ""
 	}
+	hc.Governance = func() *tiering.Governed { return p.governed }
 	if p.readers, err = server.NewReaders(cfg); err != nil {
 		return nil, err
 	}
@@ -156,35 +160,37 @@ func (o *previewOptions) open(ctx context.Context, cmd *cobra.Command) (*preview
 
 func (p *preview) close() { p.readers.Close() }
 
-// read reads the objects of Kubernetes.
-func (o *previewOptions) read(ctx context.Context, stdin io.Reader, wait *waiter) (*hooks.Preview, tiering.SourceExplanation, error) {
-	source := tiering.SourceExplanation{Name: "Kubernetes", OK: true, ReadAt: time.Now()}
-	var objects *hooks.Preview
+// read reads the objects of Kubernetes, and the governance where it is with them.
+func (o *previewOptions) read(ctx context.Context, stdin io.Reader, wait *waiter) (*preview, error) {
+	p := &preview{source: tiering.SourceExplanation{Name: "Kubernetes", OK: true, ReadAt: time.Now()}}
 	if o.request != "" {
 		text, err := readFile(o.request, stdin)
 		if err != nil {
-			return nil, source, fmt.Errorf("--request: %w", err)
+			return nil, fmt.Errorf("--request: %w", err)
 		}
-		if objects, err = hooks.ReadPreview(bytes.NewReader(text)); err != nil {
-			return nil, source, fmt.Errorf("--request %s: %w", o.request, err)
+		if p.objects, err = hooks.ReadPreview(bytes.NewReader(text)); err != nil {
+			return nil, fmt.Errorf("--request %s: %w", o.request, err)
 		}
-		source.Message = "From the request saved in " + o.request
+		p.source.Message = "From the request saved in " + o.request
 		if info, err := os.Stat(o.request); err == nil {
-			source.ReadAt = info.ModTime()
+			p.source.ReadAt = info.ModTime()
 		}
+		p.ungoverned = "a request does not hold the governance of the cluster; give it with --config, if there is one"
 	} else {
 		cfg, err := o.cluster()
 		if err != nil {
-			return nil, source, err
+			return nil, err
 		}
-		if objects, err = server.ReadCluster(ctx, cfg, o.serve.claimLabels, wait.on); err != nil {
-			return nil, source, fmt.Errorf("read Kubernetes at %s: %w", cfg.Host, err)
+		c, err := server.ReadCluster(ctx, cfg, o.serve.claimLabels, o.serve.namespace, wait.on)
+		if err != nil {
+			return nil, fmt.Errorf("read Kubernetes at %s: %w", cfg.Host, err)
 		}
-		source.Message = "From the API server " + cfg.Host
+		p.objects, p.governed, p.ungoverned = c.Objects, c.Governed, c.Ungoverned
+		p.source.Message = "From the API server " + cfg.Host
 	}
-	source.Message += fmt.Sprintf(": %d PersistentVolumes of Mayastor, %d claims, %d policies, %d Jobs.",
-		objects.Count(hooks.Volumes), objects.Count(hooks.Claims), objects.Count(hooks.Policies), objects.Count(hooks.Jobs))
-	return objects, source, nil
+	p.source.Message += fmt.Sprintf(": %d PersistentVolumes of Mayastor, %d claims, %d policies, %d Jobs.",
+		p.objects.Count(hooks.Volumes), p.objects.Count(hooks.Claims), p.objects.Count(hooks.Policies), p.objects.Count(hooks.Jobs))
+	return p, nil
 }
 
 // cluster finds the cluster to read.
@@ -237,7 +243,11 @@ func (p *preview) explain(policy string, d hooks.Previewed) tiering.Explanation 
 	e.AgeSeconds = max(0, time.Since(d.At).Round(100*time.Millisecond).Seconds())
 	e.Sources = append(e.Sources, p.source)
 	if d.Plan != nil {
-		e.Notes = append(e.Notes, tiering.Note{Type: "SettledNotAsked", Message: "How long pools and nodes have been Online is known to the running service alone, so the gate settled lets all pass here."})
+		note := "How long pools and nodes have been Online is known to the running service alone, so the gate settled lets all pass here"
+		if p.ungoverned != "" {
+			note += "; and " + p.ungoverned
+		}
+		e.Notes = append(e.Notes, tiering.Note{Type: "NotKnownHere", Message: note + "."})
 	}
 	return e
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // startKubernetes serves what a sync request relates, and its parent, as lists.
-// Watches stay open and tell nothing.
+// Watches stay open and tell nothing. The governance is a file, if one is given.
 func startKubernetes(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) == 1, "kubernetes FILE")
+	usage(ts, !neg && len(args) > 0 && len(args) < 3, "kubernetes FILE [CONFIGMAP]")
 	var request struct {
 		Parent  json.RawMessage
 		Related map[string]map[string]json.RawMessage
@@ -34,6 +34,11 @@ func startKubernetes(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	lists[policyListPath] = append(lists[policyListPath], request.Parent)
 
+	governance := ""
+	if len(args) > 1 {
+		governance = ts.ReadFile(args[1])
+	}
+
 	var changes atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		items, ok := lists[r.URL.Path]
@@ -41,6 +46,8 @@ func startKubernetes(ts *testscript.TestScript, neg bool, args []string) {
 		switch {
 		case r.Method != http.MethodGet:
 			changes.Add(1)
+		case governance != "" && r.URL.Path == "/api/v1/namespaces/couchestor-system/configmaps/couchestor-governance":
+			fmt.Fprint(w, governance)
 		case !ok:
 			status(w, http.StatusNotFound, "NotFound")
 		case r.FormValue("sendInitialEvents") == "true":

@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 //	expand FILE...            replaces variables in the files
 //	deaf NAME...              sets each variable to an address that takes connections
 //	                          and never answers
-//	kubernetes FILE           starts an API server that has the objects of a sync
+//	kubernetes FILE [CONFIGMAP] starts an API server that has the objects of a sync
 //	                          request, and sets $KUBECONFIG; the script fails if
 //	                          anything but a read reaches it
 //	exits STATUS ARG...       runs couchestor, which has to exit with that status
