@@ -41,6 +41,13 @@ func prepare(ctx context.Context, r *rig.Rig) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "e2e: programs built in %s; the watch loop is the %s\n", time.Since(begun).Round(time.Second), programs.loop.Name)
+	diskPools, err := os.ReadFile(filepath.Join("testdata", "diskpools.yaml"))
+	if err != nil {
+		return err
+	}
+	if err := r.Apply(ctx, diskPools); err != nil {
+		return err
+	}
 	// A node counts as lost as soon as a busy machine allows.
 	if err := r.StartControllers(ctx, rig.Controllers{NodeGrace: 8 * time.Second}); err != nil {
 		return err
