@@ -4,10 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/retry"
 )
 
 // Cluster is what a Driver needs of an API server. Errors of its verbs are those
@@ -74,22 +74,34 @@ func (m memory) Watch(ctx context.Context, r Resource, watcher Watcher) {
 
 // edit changes the live object, which must be the one of that uid, else it is
 // NotFound. The function tells whether it changed something; a conflict has it
-// called again, four times at most, as upstream does.
+// called again, four times in all, as upstream does. Upstream waits by client-go's
+// retry, which takes a context that ended for success without a result, and then
+// crashes; this one fails.
 func (d *Driver) edit(ctx context.Context, ref Ref, uid types.UID, write func(context.Context, *Object) (*Object, error), change func(*Object) bool) (*Object, error) {
-	var result *Object
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	const tries, longer = 4, 5
+	wait := 10 * time.Millisecond
+	for try := 1; ; try++ {
 		live, err := d.cluster.Get(ctx, ref)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if live.GetUID() != uid {
-			return apierrors.NewNotFound(groupResource(ref), ref.Name)
+			return nil, apierrors.NewNotFound(groupResource(ref), ref.Name)
 		}
-		if result = live; !change(live) {
-			return nil
+		if !change(live) {
+			return live, nil
 		}
-		result, err = write(ctx, live)
-		return err
-	})
-	return result, err
+		result, err := write(ctx, live)
+		if !apierrors.IsConflict(err) || try == tries {
+			return result, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+		wait *= longer
+	}
 }

@@ -1,9 +1,11 @@
 package watchloop
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 )
 
 // fact is something the hooks rely on. It is shown in a scene of that name.
@@ -25,6 +28,7 @@ type fact struct {
 // TestContract shows each fact of the real program, if there is one, and of the
 // contract driver: under the same identity, with the same rights.
 func TestContract(t *testing.T) {
+	runs++
 	for i, p := range programs {
 		t.Run(p.Name, func(t *testing.T) {
 			loop, err := Start(t.Context(), suite.Rig, p)
@@ -32,25 +36,51 @@ func TestContract(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
-				loop.Process.Stop(10 * time.Second)
+				loop.Stop()
 				if t.Failed() {
-					t.Logf("%s said:\n%s", p.Name, loop.Output())
+					t.Logf("%s said:\n%s", p.Name, said(t, loop))
 				}
+				removeControllers(t)
 			})
 			t.Run("facts", func(t *testing.T) {
 				for j, f := range facts() {
 					t.Run(f.name, func(t *testing.T) {
 						t.Parallel()
 						suite.Scenario(t, p.Name+": "+f.name)
-						f.show(t, fmt.Sprintf("program%d-fact%d", i, j))
+						f.show(t, fmt.Sprintf("run%d-program%d-fact%d", runs, i, j))
 					})
 				}
 			})
 			t.Run("after a kill each policy is asked about once, with all its Jobs", func(t *testing.T) {
 				suite.Scenario(t, p.Name+": after a kill each policy is asked about once, with all its Jobs")
-				showKill(t, fmt.Sprintf("program%d-kill", i), loop)
+				showKill(t, fmt.Sprintf("run%d-program%d-kill", runs, i), loop)
 			})
+			t.Run("the rights that are shipped are enough, and it never crashed", func(t *testing.T) {
+				suite.Scenario(t, p.Name+": the rights that are shipped are enough, and it never crashed")
+				if n := loop.Crashes(); n != 0 {
+					t.Errorf("it crashed %d times", n)
+				}
+				for line := range strings.Lines(said(t, loop)) {
+					if strings.Contains(line, "forbidden") {
+						t.Errorf("it said: %s", line)
+					}
+				}
+			})
+			shown = append(shown, p.Name)
 		})
+	}
+}
+
+// removeControllers leaves none to the next program.
+func removeControllers(t *testing.T) {
+	t.Helper()
+	client, err := dynamic.NewForConfig(suite.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = client.Resource(controllers).DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{})
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -371,3 +401,13 @@ func statusFacts() []fact {
 }
 
 func newQuantity() *quantity { return new(oneGi.DeepCopy()) }
+
+// said is what the program wrote, in all its lives.
+func said(t *testing.T, loop *Loop) string {
+	t.Helper()
+	text, err := os.ReadFile(loop.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -10,7 +10,7 @@
 //	loop, err := watchloop.Start(ctx, r, p)
 //	...
 //	loop.Kill()
-//	err = loop.Start(ctx)
+//	err = loop.Start()
 //
 // There is no cluster DNS beside a control plane, so what is applied has to call
 // the hooks by address; [Local] makes it so.

@@ -74,10 +74,10 @@ func newHooks(t *testing.T) *hooks {
 func (h *hooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := call{hook: strings.TrimPrefix(r.URL.Path, "/"), at: time.Now(), method: r.Method, contentType: r.Header.Get("Content-Type"), length: r.ContentLength}
 	text, err := io.ReadAll(r.Body)
-	if err == nil {
-		err = json.Unmarshal(text, &c.request)
-	}
 	if err != nil {
+		return // the scene has ended
+	}
+	if err := json.Unmarshal(text, &c.request); err != nil {
 		h.t.Errorf("%s: %v", c.hook, err)
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

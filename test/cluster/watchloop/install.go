@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/billyronks/couchestor/test/cluster/rig"
 )
@@ -41,6 +43,12 @@ func Install(ctx context.Context, r *rig.Rig) error {
 	if err := r.Apply(ctx, crds); err != nil {
 		return err
 	}
+	kinds := schema.GroupVersion{Group: "metacontroller.k8s.io", Version: "v1alpha1"}
+	for _, name := range []string{"compositecontrollers", "decoratorcontrollers", "controllerrevisions"} {
+		if err := Served(ctx, r, kinds.WithResource(name)); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{namespace, JobNamespace} {
 		_, err := r.Client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -62,6 +70,24 @@ func Install(ctx context.Context, r *rig.Rig) error {
 		return err
 	}
 	return allowed(ctx, r)
+}
+
+// Served waits until a kind can be listed: that is a moment after its CRD was
+// applied.
+func Served(ctx context.Context, r *rig.Rig, kind schema.GroupVersionResource) error {
+	client, err := dynamic.NewForConfig(r.Admin)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s are not served", kind.GroupResource()))
+	defer cancel()
+	return rig.Until(ctx, 50*time.Millisecond, func(ctx context.Context) (bool, error) {
+		_, err := client.Resource(kind).List(ctx, metav1.ListOptions{Limit: 1})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
 }
 
 // allowed waits until the authorizer knows the roles; it learns of them by a

@@ -5,22 +5,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/billyronks/couchestor/test/cluster/rig"
 )
 
-// suite is the control plane of all tests; programs are what runs the facts.
+// suite is the control plane of all tests; programs are what there is to show the
+// facts, shown the names of those that did; runs counts TestContract.
 var (
 	suite    rig.Suite
 	programs []Program
+	shown    []string
+	runs     int
 )
 
 func TestMain(m *testing.M) {
 	status := suite.Main(m, prepare)
-	for _, p := range programs {
-		fmt.Fprintf(os.Stdout, "the facts were shown by: %s\n", p.Name)
-	}
+	fmt.Fprintf(os.Stdout, "the facts were shown by: %s\n", strings.Join(shown, ", "))
 	if len(programs) == 1 {
 		fmt.Fprintln(os.Stdout, "and NOT by Metacontroller itself: METACONTROLLER does not name its program")
 	}
@@ -49,6 +51,9 @@ func prepare(ctx context.Context, r *rig.Rig) error {
 		return err
 	}
 	if err := r.Apply(ctx, crd); err != nil {
+		return err
+	}
+	if err := Served(ctx, r, policies); err != nil {
 		return err
 	}
 	return Install(ctx, r)

@@ -2,7 +2,6 @@ package watchloop
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,49 +59,4 @@ func Choose(ctx context.Context, dir string) (Program, error) {
 		return p, err
 	}
 	return ContractDriver(ctx, dir)
-}
-
-// Loop is the watch loop of a control plane. Its methods are for one goroutine.
-type Loop struct {
-	Program
-	// Process is the one that runs, or the last that did.
-	*rig.Process
-
-	rig        *rig.Rig
-	kubeconfig string
-}
-
-// Start starts the program as service account metacontroller/metacontroller, which
-// [Install] has made. It returns at once: what comes of it shows in the cluster.
-func Start(ctx context.Context, r *rig.Rig, p Program) (*Loop, error) {
-	cfg, err := r.ServiceAccount(ctx, namespace, account)
-	if err != nil {
-		return nil, err
-	}
-	l := &Loop{Program: p, rig: r, kubeconfig: filepath.Join(r.Dir, "metacontroller.kubeconfig")}
-	if err := rig.WriteKubeconfig(l.kubeconfig, cfg); err != nil {
-		return nil, err
-	}
-	return l, l.Start()
-}
-
-// Start starts the program again.
-func (l *Loop) Start() error {
-	if l.Process != nil {
-		select {
-		case <-l.Done():
-		default:
-			return errors.New("the watch loop runs already")
-		}
-	}
-	var err error
-	l.Process, err = rig.Command{
-		Name: "watchloop", Path: l.Path, Log: l.rig.LogFile("watchloop"), Env: []string{"HOME=" + l.rig.Dir},
-		Args: append([]string{
-			"--kubeconfig=" + l.kubeconfig,
-			"--discovery-interval=1s", "--client-go-qps=200", "--client-go-burst=400",
-			"--metrics-address=0", "--health-probe-bind-address=0",
-		}, l.args...),
-	}.Start()
-	return err
 }
