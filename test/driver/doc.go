@@ -18,6 +18,10 @@
 //
 // and the demo lets it run: d.Run(ctx).
 //
+// The driver needs no more of an API server than [Cluster]; package kube of this
+// directory lets it work against a real one, where test/cluster/watchloop holds it
+// and Metacontroller itself to the same list of facts.
+//
 // What is not modelled: update strategies other than OnDelete, server-side
 // apply, ETags, authentication of hooks, namespaced parents, pruning and
 // defaulting by a CRD schema, managedFields. A controller that asks for one of

@@ -83,7 +83,10 @@ func (d *Driver) compile(ctx context.Context, rule Rule) (selection, error) {
 			return s, fmt.Errorf("%s: %w", rule.Resource, err)
 		}
 	}
-	if rule.NamespaceSelector != nil && r.Namespaced {
+	if rule.NamespaceSelector != nil {
+		if !r.Namespaced {
+			return s, fmt.Errorf("%s: namespaceSelector is for namespaced kinds only", rule.Resource)
+		}
 		if s.spaces, err = metav1.LabelSelectorAsSelector(rule.NamespaceSelector); err != nil {
 			return s, fmt.Errorf("%s: %w", rule.Resource, err)
 		}

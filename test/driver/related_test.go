@@ -57,6 +57,7 @@ func TestMC4_1Rules(t *testing.T) {
 	for name, rule := range map[string]string{
 		"names with a selector":                     `{"apiVersion":"v1","resource":"persistentvolumeclaims","names":["x"],"labelSelector":{}}`,
 		"namespace with namespaceSelector":          `{"apiVersion":"v1","resource":"persistentvolumeclaims","namespace":"x","namespaceSelector":{}}`,
+		"namespaceSelector for a kind without one":  `{"apiVersion":"v1","resource":"persistentvolumes","namespaceSelector":{}}`,
 		"a kind that the cluster does not serve":    `{"apiVersion":"example.com/v1","resource":"things"}`,
 		"a version that the cluster does not serve": `{"apiVersion":"openebs.io/v1beta2","resource":"diskpools"}`,
 	} {

@@ -83,8 +83,11 @@ func (d *Driver) sync(ctx context.Context, name string) (*Sync, error) {
 	}
 	// 2. The finalizer, on the live object, before anything else.
 	parent, err := d.protect(ctx, parent)
-	if parent == nil || err != nil {
+	if err != nil {
 		return done, err
+	}
+	if !d.interesting(parent) {
+		return done, nil // it was let go just now
 	}
 	// 3. Children.
 	selector, err := d.childSelector(parent)
@@ -143,15 +146,16 @@ func (d *Driver) selected(parent *Object) bool {
 }
 
 // protect adds the finalizer where a finalize hook wants it and takes it off
-// where there is none; never to an object under deletion (MC 6). It returns
-// the fresh object if it wrote, and nil if the parent is gone.
+// where there is none; never to an object under deletion (MC 6). It returns the
+// fresh object if it wrote. That the parent is gone, unknown to the cache, is an
+// error like any other.
 func (d *Driver) protect(ctx context.Context, parent *Object) (*Object, error) {
 	finalizer, wanted := d.controller.finalizer(), d.controller.spec.Hooks.Finalize != nil
 	if hasFinalizer(parent, finalizer) == wanted || wanted && parent.GetDeletionTimestamp() != nil {
 		return parent, nil
 	}
 	return d.editParent(ctx, parent, func(o *Object) bool {
-		if hasFinalizer(o, finalizer) == wanted || wanted && o.GetDeletionTimestamp() != nil {
+		if hasFinalizer(o, finalizer) == wanted {
 			return false
 		}
 		dropFinalizer(o, finalizer)
@@ -162,30 +166,18 @@ func (d *Driver) protect(ctx context.Context, parent *Object) (*Object, error) {
 	})
 }
 
-// unprotect takes the finalizer off. If the parent is gone by that it returns
-// the cached one without it.
+// unprotect takes the finalizer off and returns the fresh object.
 func (d *Driver) unprotect(ctx context.Context, parent *Object) (*Object, error) {
 	finalizer := d.controller.finalizer()
-	fresh, err := d.editParent(ctx, parent, func(o *Object) bool {
+	return d.editParent(ctx, parent, func(o *Object) bool {
 		had := hasFinalizer(o, finalizer)
 		dropFinalizer(o, finalizer)
 		return had
 	})
-	if err != nil {
-		return parent, err
-	}
-	if fresh == nil {
-		fresh = parent.DeepCopy()
-		dropFinalizer(fresh, finalizer)
-	}
-	return fresh, nil
 }
 
 func (d *Driver) editParent(ctx context.Context, parent *Object, change func(*Object) bool) (*Object, error) {
 	fresh, err := d.edit(ctx, RefOf(parent), parent.GetUID(), d.cluster.Update, change)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("edit the finalizers of %s: %w", RefOf(parent), err)
 	}
