@@ -1,6 +1,7 @@
 package watchloop
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -12,17 +13,19 @@ import (
 )
 
 // suite is the control plane of all tests; programs are what there is to show the
-// facts, shown the names of those that did; runs counts TestContract.
+// facts, shown the names of those that did; runs and collects
+// count how often the tests ran.
 var (
 	suite    rig.Suite
 	programs []Program
 	shown    []string
 	runs     int
+	collects int
 )
 
 func TestMain(m *testing.M) {
 	status := suite.Main(m, prepare)
-	fmt.Fprintf(os.Stdout, "the facts were shown by: %s\n", strings.Join(shown, ", "))
+	fmt.Fprintf(os.Stdout, "the facts were shown by: %s\n", cmp.Or(strings.Join(shown, ", "), "nobody"))
 	if len(programs) == 1 {
 		fmt.Fprintln(os.Stdout, "and NOT by Metacontroller itself: METACONTROLLER does not name its program")
 	}
