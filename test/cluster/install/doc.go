@@ -5,5 +5,6 @@
 //
 // The kinds of Metacontroller, the Prometheus operator, cert-manager, Argo CD and
 // Flux are those of testdata/kinds.yaml: the fields that are used, not upstream's
-// own definitions.
+// own definitions. Metacontroller's own are taken from the file that
+// METACONTROLLER_CRDS names, if it is set.
 package install

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,6 +39,16 @@ func prepare(ctx context.Context, r *rig.Rig) error {
 	}
 	if err := r.Apply(ctx, kinds); err != nil {
 		return err
+	}
+	// Metacontroller's own definitions, where they are at hand, in the place of ours.
+	if path := os.Getenv("METACONTROLLER_CRDS"); path != "" {
+		own, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("METACONTROLLER_CRDS: %w", err)
+		}
+		if err := r.Apply(ctx, own); err != nil {
+			return err
+		}
 	}
 	// Those in which others live.
 	for _, name := range []string{"metacontroller", "argocd", "flux-system"} {
