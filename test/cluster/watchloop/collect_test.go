@@ -26,7 +26,7 @@ func TestDeletionWithTheGarbageCollector(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
-				loop.Stop()
+				loop.Stop(10 * time.Second)
 				if t.Failed() {
 					t.Logf("%s said:\n%s", p.Name, said(t, loop))
 				}

@@ -36,7 +36,7 @@ func TestContract(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
-				loop.Stop()
+				loop.Stop(10 * time.Second)
 				if t.Failed() {
 					t.Logf("%s said:\n%s", p.Name, said(t, loop))
 				}

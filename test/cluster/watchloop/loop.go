@@ -104,8 +104,9 @@ func (l *Loop) keep(life *life) {
 	}
 }
 
-// Stop asks the program to end, as a node does that is drained.
-func (l *Loop) Stop() { l.finish(func(p *rig.Process) { p.Stop(10 * time.Second) }) }
+// Stop asks the program to end, as a node does that is drained, and kills it after
+// grace.
+func (l *Loop) Stop(grace time.Duration) { l.finish(func(p *rig.Process) { p.Stop(grace) }) }
 
 // Kill ends the program at once.
 func (l *Loop) Kill() { l.finish((*rig.Process).Kill) }
