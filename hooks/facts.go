@@ -17,7 +17,7 @@ import (
 )
 
 // facts are what a decision needs of one reading of Mayastor, worked out once
-// and then shared; they are never changed.
+// and then shared; but for routes they are never changed.
 type facts struct {
 	inventory *mayastor.Inventory
 	// volumes hold only what Mayastor knows, in the inventory's order.
@@ -30,6 +30,8 @@ type facts struct {
 	steering string
 	// unsettled is why nothing should move in the whole cluster now, or "".
 	unsettled string
+	// routes grow as they are asked for.
+	routes routes
 }
 
 // factsCache keeps the facts of the newest reading.
