@@ -93,4 +93,6 @@ const (
 	keyMode       = "mode"
 	keyFormerMode = "former_mode"
 	keyUntil      = "until"
+	keyDigest     = "digest"
+	keyMoves      = "moves"
 )

@@ -29,6 +29,7 @@ type remembered struct {
 	decisions map[string]kind
 	ended     map[string]bool
 	mode      string
+	approval  approval
 }
 
 // kind is what has to change to be worth a line.
@@ -45,6 +46,8 @@ type round struct {
 	plan *tiering.Plan
 	// entries are the results that were recorded.
 	entries []tiering.HistoryEntry
+	// approve is the digest that the policy carries.
+	approve string
 	// before and after are the status of request and answer.
 	before, after *tiering.StoragePolicyStatus
 	// governed is nil where no governance is configured.
@@ -72,6 +75,7 @@ func (c *changes) decided(ctx context.Context, r *round) {
 		audit(ctx, c.log, ActionModeChanged, "mode changed", keyPolicy, r.policy,
 			keyFormerMode, former, keyMode, now.mode, keyReason, r.after.ModeReason)
 	}
+	now.approval = c.approvals(ctx, r, before.approval)
 	if r.plan != nil {
 		now.decisions = make(map[string]kind)
 		for i := range r.plan.Decisions {

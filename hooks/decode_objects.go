@@ -30,7 +30,7 @@ func (d *decoder) policy(status bool) (p parent, err error) {
 	err = d.members(names, func(i int) (err error) {
 		switch i {
 		case 0:
-			return d.metadata([]string{"name", "uid", "creationTimestamp", "deletionTimestamp", "generation"}, func(i int) (err error) {
+			return d.metadata([]string{"name", "uid", "creationTimestamp", "deletionTimestamp", "generation", "annotations"}, func(i int) (err error) {
 				switch i {
 				case 0:
 					p.Name, err = d.text()
@@ -42,6 +42,8 @@ func (d *decoder) policy(status bool) (p parent, err error) {
 					p.Deleting, err = d.present()
 				case 4:
 					p.Generation, err = d.integer()
+				case 5:
+					err = d.optional([]string{tiering.ApproveAnnotation}, &p.Approve)
 				}
 				return err
 			})

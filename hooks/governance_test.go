@@ -202,3 +202,48 @@ func TestMaintenanceWindowsAreByTheClocksOfTheirZone(t *testing.T) {
 		})
 	}
 }
+
+// From the proposal to the Job: what a person does is one annotation.
+func TestAnAnnotationApprovesTheMovesOfAProposal(t *testing.T) {
+	var out bytes.Buffer
+	r := newRig(t, func(c *Config) { c.Audit = slog.New(slog.NewTextHandler(&out, nil)) })
+	r.policy.at("spec")["approval"] = "Manual"
+	step := func(name string, jobs int, condition string, actions ...string) {
+		t.Helper()
+		out.Reset()
+		for range 2 {
+			a := r.sync(t)
+			if len(a.Children) != jobs || a.condition(tiering.ConditionApproved) != condition {
+				t.Errorf("%s: got children %v, %s; want %d, %s", name, a.names(), a.condition(tiering.ConditionApproved), jobs, condition)
+			}
+			r.keep()
+		}
+		var got []string
+		for line := range strings.Lines(out.String()) {
+			if _, rest, ok := strings.Cut(line, "action=approval_"); ok {
+				action, _, _ := strings.Cut(rest, " ")
+				got = append(got, action)
+			}
+		}
+		if diff := cmp.Diff(actions, got); diff != "" {
+			t.Errorf("%s: audit (-want +got):\n%s%s", name, diff, out.String())
+		}
+	}
+	step("a move is proposed", 0, "False AwaitingApproval", "proposed")
+	digest := r.last.Status.Proposal.Digest
+	annotations := r.policy.at("metadata", "annotations")
+	annotations[tiering.ApproveAnnotation] = "feedfeedfeedfeed"
+	step("a digest that is none", 0, "False DigestUnknown", "not_accepted")
+	annotations[tiering.ApproveAnnotation] = digest
+	step("the digest", 1, "True Approved", "used")
+	r.run(1, 1)
+	step("the Job is there", 1, "False DigestUsed")
+	r.now = noon.Add(25 * time.Hour)
+	delete(annotations, tiering.ApproveAnnotation)
+	r.volume(2)
+	r.place(2, "cold-1", "cold-2")
+	r.score(2, busy)
+	step("another wish", 1, "False AwaitingApproval", "proposed")
+	r.now = noon.Add(49 * time.Hour)
+	step("nobody approved it for a day", 1, "False AwaitingApproval", "expired", "proposed")
+}

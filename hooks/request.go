@@ -25,6 +25,8 @@ type parent struct {
 	Created    time.Time
 	Deleting   bool
 	Spec       json.RawMessage
+	// Approve is the value of the annotation that approves a proposal; "" for none.
+	Approve string
 	// Status is nil for policies other than the one that asks.
 	Status json.RawMessage
 }

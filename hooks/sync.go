@@ -98,7 +98,7 @@ func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
 	}
 	h.changes.decided(ctx, &round{
 		policy: q.Parent.Name, plan: c.plan, entries: entries,
-		before: &before.StoragePolicyStatus, after: &c.status, governed: c.governed, now: c.now,
+		approve: q.Parent.Approve, before: &before.StoragePolicyStatus, after: &c.status, governed: c.governed, now: c.now,
 	})
 	h.config.Observer.Decided(q.Parent.Name, c.plan, &c.status)
 	if a.Finalized {
@@ -168,7 +168,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 	policy, faults := h.compile(&q.Parent)
 	in := tiering.Input{
 		Policy: policy, Limits: h.config.Limits,
-		Finalizing: q.Finalizing, Previous: previous,
+		Finalizing: q.Finalizing, Previous: previous, Approve: q.Parent.Approve,
 	}
 	c := conclusion{look: latestLook, governed: h.config.Governance()}
 	var plan *tiering.Plan

@@ -55,6 +55,7 @@ func TestTrap02_EachSpecFieldChangesSomeOutput(t *testing.T) {
 	before := string(scene().sync(t).body)
 	mutations := map[string]any{
 		"enabled": false, "dryRun": true, "pausePromotions": true, "pauseDemotions": true,
+		"approval":           "Manual",
 		"maintenanceWindows": []any{object{"start": "01:00", "end": "02:00"}}, "storageClassName": "another",
 		"volumeSelector":  object{"matchLabels": object{"app": "other"}},
 		"claimNamespaces": []any{"elsewhere"}, "highWatermarkIOPS": 10000, "lowWatermarkIOPS": 5,

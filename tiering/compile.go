@@ -62,6 +62,10 @@ func compile(name string, spec *StoragePolicySpec) (Rules, []error) {
 	r.DryRun = or(spec.DryRun, false)
 	r.PausePromotions = or(spec.PausePromotions, false)
 	r.PauseDemotions = or(spec.PauseDemotions, false)
+	r.Approval = or(spec.Approval, AutoApproval)
+	if a := r.Approval; a != AutoApproval && a != ManualApproval {
+		c.fault("approval", "is %q; write %s to let moves start as the plan says, or %s to have them approved", string(a), AutoApproval, ManualApproval)
+	}
 	r.Windows = c.windows(spec.MaintenanceWindows)
 	r.StorageClass = or(spec.StorageClassName, "mayastor")
 	if n := len(r.StorageClass); n == 0 || n > maxClass {

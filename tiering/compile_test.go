@@ -33,7 +33,7 @@ func TestDefaults(t *testing.T) {
 	}
 	got.Volumes, got.HotPools, got.WarmPools, got.ColdPools = nil, nil, nil, nil
 	want := Rules{
-		Enabled: true, StorageClass: "mayastor", HighWatermarkIOPS: 5000, LowWatermarkIOPS: 500,
+		Enabled: true, Approval: AutoApproval, StorageClass: "mayastor", HighWatermarkIOPS: 5000, LowWatermarkIOPS: 500,
 		SamplingWindow: time.Hour, MinCoveragePercent: 80, CooldownPeriod: 24 * time.Hour,
 		MaxConcurrentMigrations: 2, MigrationTimeout: 30 * time.Minute, VolumesWithSnapshots: SkipSnapshots,
 		MaxPoolUsedPercent: 90, compiled: true,

@@ -24,6 +24,10 @@ const (
 	// ConditionGovernanceAccepted, where governance is configured, is false while
 	// the newest configuration has faults.
 	ConditionGovernanceAccepted = "GovernanceAccepted"
+	// ConditionApproved, where spec.approval is Manual, is true while a proposal is
+	// approved, and says else which one waits, and why a digest that the policy
+	// carries lets nothing start.
+	ConditionApproved = "Approved"
 	// ConditionOutsideRanges names the fields that are outside of their approved
 	// range.
 	ConditionOutsideRanges = "OutsideApprovedRanges"
@@ -78,6 +82,7 @@ func (p *Plan) conditions() []metav1.Condition {
 		add(ConditionMovesSuspended, "NotMovable", suspended)
 	}
 	all = append(all, p.governed()...)
+	all = append(all, p.approval()...)
 	all = append(all, p.ready(bare, suspended))
 	for _, c := range p.in.Conditions {
 		all = slices.DeleteFunc(all, func(have metav1.Condition) bool { return have.Type == c.Type })

@@ -32,6 +32,8 @@ type Input struct {
 	Limits     Limits
 	// Finalizing is true once the policy is being deleted: nothing new starts.
 	Finalizing bool
+	// Approve is the value of the policy's [ApproveAnnotation]; "" for none.
+	Approve string
 	// Governed is what the cluster's operators hold the policy to; nil where no
 	// governance is configured: then the policy acts at once and as it says.
 	Governed *Governed

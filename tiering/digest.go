@@ -43,6 +43,9 @@ func (r *Rules) Digest() string {
 	c.text("volumesWithSnapshots", string(r.VolumesWithSnapshots))
 	c.number("maxPoolUsedPercent", int64(r.MaxPoolUsedPercent))
 	c.number("priority", r.Priority)
+	if r.Approval != AutoApproval {
+		c.text("approval", string(r.Approval))
+	}
 	for i := range r.Windows {
 		w := &r.Windows[i]
 		c.text("maintenanceWindow", string(w.Action())+" "+w.String())

@@ -13,22 +13,34 @@ import (
 // the Jobs enforces is counted here in the same way, as far as it can be seen
 // (DESIGN section 6), so that a Job is not begun to wait there.
 func caps(t *turn) Verdict {
+	if t.plan.proposing {
+		return passes(Value{}, Value{})
+	}
 	l := t.ledger
 	if ours := t.rules().MaxConcurrentMigrations; l.policy >= ours {
 		return holds(items(int64(l.policy), "moves of this policy"), setting("spec.maxConcurrentMigrations", ours))
 	}
-	c := t.plan.caps()
-	all := setting("--max-concurrent-migrations", t.plan.in.Limits.MaxConcurrentMigrations)
-	if c.Moves > 0 && c.Moves < t.plan.in.Limits.MaxConcurrentMigrations {
-		all = setting(keyLimitMoves, c.Moves)
+	c, most := t.plan.caps(), t.plan.mostMoves()
+	all := setting("--max-concurrent-migrations", most)
+	if most < t.plan.in.Limits.MaxConcurrentMigrations {
+		all = setting(keyLimitMoves, most)
 	}
-	if l.cluster >= int(all.num) {
+	if l.cluster >= most {
 		return holds(items(int64(l.cluster), "moves in the cluster"), all)
 	}
 	if v := l.load.reached(c, t); !v.Pass {
 		return v
 	}
 	return passes(items(int64(l.cluster), "moves in the cluster"), all)
+}
+
+// mostMoves is how many moves may run in the cluster at once.
+func (p *Plan) mostMoves() int {
+	most := p.in.Limits.MaxConcurrentMigrations
+	if c := p.caps(); c.Moves > 0 {
+		most = min(most, c.Moves)
+	}
+	return most
 }
 
 // caps are those of the governance; none where there is no governance.

@@ -37,13 +37,16 @@ func mode(t *turn) Verdict {
 	if v := inWindow(t); !v.Pass {
 		return v
 	}
+	if v := approved(t); !v.Pass {
+		return v
+	}
 	return t.plan.standing.verdict
 }
 
 // inWindow: the move is expected to end before the maintenance windows of policy
 // and cluster close, one replica after the other.
 func inWindow(t *turn) Verdict {
-	if !t.plan.windowed {
+	if !t.plan.windowed || t.plan.proposing {
 		return passes(Value{}, Value{})
 	}
 	now, took := t.plan.in.Now, t.plan.expected(t.v, t.to)

@@ -34,6 +34,7 @@ func mutations() map[string]mutation {
 		"MaintenanceWindows": set(func(s *StoragePolicySpec) {
 			s.MaintenanceWindows = []MaintenanceWindow{{Start: "01:00", End: "02:00"}}
 		}),
+		"Approval":          set(manual),
 		"StorageClassName":  set(func(s *StoragePolicySpec) { s.StorageClassName = new("other") }),
 		"VolumeSelector":    {change: func(s *StoragePolicySpec) { s.VolumeSelector = selector("app", "web") }, volume: inApp},
 		"ClaimNamespaces":   set(func(s *StoragePolicySpec) { s.ClaimNamespaces = []string{"bank"} }),

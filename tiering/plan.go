@@ -31,6 +31,10 @@ type Plan struct {
 	base     *ledger
 	moves    []int
 	standing standing
+	consent  consent
+	// proposing is true for the plan that a proposal is made of: windows, caps
+	// and approval hold nothing in it.
+	proposing bool
 	// openings are when the maintenance windows let moves run; they say nothing
 	// where windowed is false, as there are no windows.
 	windowed bool
@@ -47,6 +51,13 @@ type Plan struct {
 // compile selects no volume, and still recovers what it started.
 func Decide(in Input) *Plan {
 	p := newPlan(in)
+	p.consent = p.consentNow()
+	p.decide()
+	return p
+}
+
+// decide decides what newPlan prepared.
+func (p *Plan) decide() {
 	mine := p.concerned()
 	p.Decisions = make([]Decision, len(mine))
 	inTurn := slices.IndexFunc(p.gates, func(g gate) bool { return g.Gate == firstInTurn })
@@ -106,7 +117,6 @@ func Decide(in Input) *Plan {
 			d.Act, d.N = Move, next(d.Volume)
 		}
 	}
-	return p
 }
 
 func newPlan(in Input) *Plan {
@@ -144,9 +154,9 @@ func (p *Plan) Rules() *Rules { return &p.in.Policy.Rules }
 // did, recoveries that are to start now included, before this plan chose any.
 func (p *Plan) Places() (taken, all int) {
 	if p.base == nil {
-		return 0, p.in.Limits.MaxConcurrentMigrations
+		return 0, p.mostMoves()
 	}
-	return p.base.cluster, p.in.Limits.MaxConcurrentMigrations
+	return p.base.cluster, p.mostMoves()
 }
 
 // lookAtWindows works out when moves may run.
@@ -395,8 +405,10 @@ func (p *Plan) NextLook(now time.Time) time.Duration {
 			wait = min(wait, opens.Sub(now))
 		}
 	}
-	if left := p.standing.trial.left; left > 0 {
-		wait = min(wait, left)
+	for _, left := range [...]time.Duration{p.standing.trial.left, p.consent.left} {
+		if left > 0 {
+			wait = min(wait, left)
+		}
 	}
 	return max(wait, soonest)
 }

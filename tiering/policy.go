@@ -71,6 +71,10 @@ type StoragePolicySpec struct {
 	// +kubebuilder:default=false
 	PauseDemotions *bool `json:"pauseDemotions,omitempty"`
 
+	// Approval: Auto starts moves as the plan says; Manual puts at most 20 of them forward in status.proposal and starts them once the policy carries the annotation storage.billyronks.io/approve with the proposal's digest.
+	// +kubebuilder:default=Auto
+	Approval *ApprovalRule `json:"approval,omitempty"`
+
 	// MaintenanceWindows say when moves may start; those of the cluster hold beside them. Without an Allow window any time will do that no Deny window covers. A move starts only if it is expected to end before the window does, and one that runs is not stopped by it.
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
@@ -219,6 +223,17 @@ type MaintenanceWindow struct {
 // +kubebuilder:validation:Enum=Mon;Tue;Wed;Thu;Fri;Sat;Sun
 type Weekday string
 
+// ApprovalRule says whether somebody has to approve moves.
+//
+// +kubebuilder:validation:Enum=Auto;Manual
+type ApprovalRule string
+
+// The approval rules.
+const (
+	AutoApproval   ApprovalRule = "Auto"
+	ManualApproval ApprovalRule = "Manual"
+)
+
 // SnapshotRule says what becomes of volumes that have snapshots (MS 4.9).
 //
 // +kubebuilder:validation:Enum=Skip;Move
@@ -283,6 +298,12 @@ type StoragePolicyStatus struct {
 	// Governance is the memory of the dry run that a new or changed policy has to pass; absent where no governance is configured.
 	Governance *GovernanceStatus `json:"governance,omitempty"`
 
+	// Proposal holds the moves that wait for an approval or have it, where spec.approval is Manual.
+	Proposal *Proposal `json:"proposal,omitempty"`
+
+	// LastProposal is what became of the proposal before.
+	LastProposal *PastProposal `json:"lastProposal,omitempty"`
+
 	// LastReconcileTime is renewed when another field changes, and else every 15 minutes.
 	LastReconcileTime *metav1.Time `json:"lastReconcileTime,omitempty"`
 
@@ -340,6 +361,74 @@ type GovernanceStatus struct {
 	// Until is when the dry run is over, if the clock goes on all the time; absent while it stands still.
 	Until *metav1.Time `json:"until,omitempty"`
 }
+
+// Proposal is a list of moves that is frozen until it is approved and begun, or
+// void.
+type Proposal struct {
+	// Digest names the list; a policy that carries it in the annotation storage.billyronks.io/approve lets its moves start.
+	Digest string `json:"digest"`
+	// State is Proposed, or Approved while the policy carries the digest.
+	// +kubebuilder:validation:Enum=Proposed;Approved
+	State ProposalState `json:"state"`
+	// PolicyUID and generation are of the policy that proposes; another spec voids the list.
+	PolicyUID string `json:"policyUID,omitempty"`
+	// Generation of the spec.
+	Generation int64 `json:"generation"`
+	// ProposedAt is when the list was made.
+	ProposedAt metav1.Time `json:"proposedAt"`
+	// ApprovedAt is when the digest was first seen on the policy.
+	ApprovedAt *metav1.Time `json:"approvedAt,omitempty"`
+	// ExpiresAt is 24 hours after the list was made, or after it was first approved.
+	ExpiresAt metav1.Time `json:"expiresAt"`
+	// Moves that may start once approved, each once.
+	// +kubebuilder:validation:MaxItems=20
+	// +listType=atomic
+	Moves []ProposedMove `json:"moves"`
+}
+
+// ProposedMove is one move of a proposal.
+type ProposedMove struct {
+	// VolumeName is the PersistentVolume.
+	VolumeName string `json:"volumeName"`
+	// Claim is namespace/name of the bound claim.
+	Claim string `json:"claim,omitempty"`
+	// FromTier is the tier the volume is on, mixed, or none.
+	FromTier string `json:"fromTier"`
+	// ToTier is the tier it is to go to.
+	ToTier string `json:"toTier"`
+	// Attempt numbers the attempt at the volume that is approved; a later one is not.
+	Attempt int64 `json:"attempt"`
+}
+
+// ProposalState is how a proposal stands.
+type ProposalState string
+
+// The states of a proposal.
+const (
+	ProposalProposed ProposalState = "Proposed"
+	ProposalApproved ProposalState = "Approved"
+)
+
+// PastProposal is what became of a proposal.
+type PastProposal struct {
+	// Digest of the proposal.
+	Digest string `json:"digest"`
+	// Outcome is Used, Expired, or Withdrawn (not wanted any more, or the spec changed).
+	// +kubebuilder:validation:Enum=Used;Expired;Withdrawn
+	Outcome ProposalOutcome `json:"outcome"`
+	// At is when it ended.
+	At metav1.Time `json:"at"`
+}
+
+// ProposalOutcome is how a proposal ended.
+type ProposalOutcome string
+
+// The outcomes of a proposal.
+const (
+	ProposalUsed      ProposalOutcome = "Used"
+	ProposalExpired   ProposalOutcome = "Expired"
+	ProposalWithdrawn ProposalOutcome = "Withdrawn"
+)
 
 // DryRunRule is why a policy has to pass a dry run.
 type DryRunRule string

@@ -20,6 +20,8 @@ type Rules struct {
 	// spec's.
 	Windows []Window
 
+	Approval ApprovalRule
+
 	StorageClass string
 	// Volumes selects by the joined labels; never nil after Compile.
 	Volumes labels.Selector

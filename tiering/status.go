@@ -23,6 +23,7 @@ func (p *Plan) Status(prev StoragePolicyStatus) StoragePolicyStatus {
 	s.Phase = p.phase(prev.Phase)
 	s.Mode, s.ModeReason = p.standing.mode, p.standing.why
 	s.Governance = p.standing.trial.next
+	s.Proposal, s.LastProposal = p.consent.proposal, p.consent.last
 	p.counts(&s)
 	s.Conditions = settle(prev.Conditions, p.conditions(), p.in.Policy.Generation, p.in.Now)
 	s.Plan = p.entries(prev.Plan)
@@ -120,6 +121,7 @@ func same(a, b *StoragePolicyStatus) bool {
 		a.MixedVolumes == b.MixedVolumes && a.UnknownVolumes == b.UnknownVolumes &&
 		a.ActiveMigrations == b.ActiveMigrations &&
 		sameGovernance(a.Governance, b.Governance) &&
+		sameProposal(a.Proposal, b.Proposal) && samePast(a.LastProposal, b.LastProposal) &&
 		slices.EqualFunc(a.Conditions, b.Conditions, sameCondition) &&
 		slices.EqualFunc(a.Plan, b.Plan, sameEntry)
 }

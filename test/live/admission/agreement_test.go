@@ -70,6 +70,7 @@ func spec() *rapid.Generator[map[string]any] {
 		"dryRun":                  whole(true, false),
 		"pausePromotions":         whole(true, false),
 		"pauseDemotions":          whole(true, false),
+		"approval":                either(whole("Auto", "Manual"), whole("", "auto")),
 		"maintenanceWindows":      windows(),
 		"storageClassName":        either(whole("mayastor", "fast", strings.Repeat("a", 253)), whole("", strings.Repeat("a", 254))),
 		"volumeSelector":          selector(),

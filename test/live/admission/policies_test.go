@@ -95,7 +95,7 @@ func TestTheDefaultsOfTheServerAreThoseOfTheService(t *testing.T) {
 		t.Fatalf("the server refuses a policy of defaults: %q", refused)
 	}
 	want := map[string]any{
-		"enabled": true, "dryRun": false, "pausePromotions": false, "pauseDemotions": false, "storageClassName": "mayastor",
+		"enabled": true, "dryRun": false, "pausePromotions": false, "pauseDemotions": false, "approval": "Auto", "storageClassName": "mayastor",
 		"highWatermarkIOPS": int64(5000), "lowWatermarkIOPS": int64(500), "warmWatermarkIOPS": int64(0),
 		"samplingWindow": "1h", "minCoverage": int64(80), "cooldownPeriod": "24h",
 		"maxConcurrentMigrations": int64(2), "migrationTimeout": "30m", "allowReducedRedundancy": false,
