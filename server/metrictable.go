@@ -76,7 +76,7 @@ func Metrics() []Metric {
 		{
 			"couchestor_kubernetes_objects", "gauge",
 			[]string{"kind"},
-			"Objects of a kind that are held in memory, with --volumes-from=api; of PersistentVolumes those of Mayastor's driver, of Jobs those that moved or move a volume.",
+			"Objects of a kind that are held in memory, with --volumes-from=api; of PersistentVolumes those of Mayastor's driver, of claims those with labels, of Jobs those that moved or move a volume.",
 		},
 		{
 			"couchestor_move_duration_seconds", "summary",
