@@ -43,9 +43,8 @@ tiers are now and after. It starts nothing and changes nothing.
 Policies are those named, those of --filename as if they were applied, or all there
 are. All that are there count as rivals of each other. The objects of Kubernetes come
 from --request, a saved request of Metacontroller, or from the cluster of a kubeconfig,
-which is only listed and watched, and then the ConfigMap couchestor-governance there
-holds them. With --server a running service is asked what it
-decided last, and nothing else is read.
+which is only read; the ConfigMap couchestor-governance there counts, too. With --server
+a running service is asked what it decided last, and nothing else is read.
 
 Exit status:
   0  nothing to do

@@ -74,6 +74,9 @@ func (o *previewOptions) bind(cmd *cobra.Command) {
 	for _, name := range sharedFlags {
 		f.AddFlag(all.Lookup(name))
 	}
+	f.Lookup("filename").DefValue = "" // not [], which is no file
+	f.Lookup("job-namespace").Usage = "namespace of the Jobs and of ConfigMap couchestor-governance"
+	f.Lookup("config").Usage = "governance configuration, as serve takes it; without it that of the ConfigMap counts, where a cluster is read"
 	o.env.adopt(cmd)
 	for flag, kinds := range map[string][]string{"filename": {"yaml", "yml", "json"}, "request": {"json"}} {
 		_ = cmd.MarkFlagFilename(flag, kinds...) // the flag is there

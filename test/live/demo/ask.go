@@ -96,6 +96,7 @@ func (s *stage) linger(ctx context.Context) error {
 	} {
 		s.voice.line("  %s", line)
 	}
+	s.lingered = true
 	<-ctx.Done()
 	return nil
 }

@@ -15,7 +15,12 @@ func play(ctx context.Context, f flags, dir string, v *voice, stderr io.Writer) 
 		began: time.Now(), voice: v, told: map[string]string{},
 		dir: dir, binary: f.binary, requests: &requests{dir: filepath.Join(dir, "requests")},
 	}
-	defer func() { err = errors.Join(err, s.tearDown()) }()
+	defer func() {
+		// Ctrl-C ends the processes, too, and that is how a play that lingers ends.
+		if ended := s.tearDown(); !s.lingered {
+			err = errors.Join(err, ended)
+		}
+	}()
 	v.line("%s", v.paint(bold, "CoucheStor: a demonstration"))
 	for _, line := range wrap(introduction, width-2) {
 		v.line("  %s", line)

@@ -24,6 +24,8 @@ type stage struct {
 	// dir has all files of this run; binary is the program.
 	dir, binary string
 	requests    *requests
+	// lingered is true once the play was over and everything ran on.
+	lingered bool
 
 	volumes []*volume
 	byClaim map[string]*volume
