@@ -54,7 +54,7 @@ func (d *Driver) post(ctx context.Context, hook *Hook, name string, body []byte)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	d.count(func(c *Counters) { c.RequestBytes += int64(len(body)) })
-	response, err := d.client.Do(request)
+	response, err := d.clients[hook].Do(request)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.DeadlineExceeded) {
 			return nil, cause

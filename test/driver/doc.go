@@ -23,7 +23,8 @@
 // and Metacontroller itself to the same list of facts.
 //
 // What is not modelled: update strategies other than OnDelete, server-side
-// apply, ETags, authentication of hooks, namespaced parents, pruning and
+// apply, ETags, authentication of hooks but by caBundle.inline, namespaced
+// parents, pruning and
 // defaulting by a CRD schema, managedFields. A controller that asks for one of
 // the first five is refused by [New].
 //

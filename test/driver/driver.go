@@ -21,7 +21,8 @@ type Options struct {
 	// URL, if set, replaces the address of each hook, since names of services
 	// resolve in a cluster only. It gets the address upstream would call.
 	URL func(string) string
-	// Transport of the hook calls; nil is a plain one.
+	// Transport of the hook calls; nil is a plain one, which trusts the caBundle of
+	// the hook.
 	Transport http.RoundTripper
 	// ResyncPeriod replaces that of the controller if it is not 0.
 	ResyncPeriod time.Duration
@@ -43,7 +44,7 @@ type Driver struct {
 	cluster    Cluster
 	options    Options
 	controller Controller
-	client     *http.Client
+	clients    map[*Hook]*http.Client
 	parent     Resource
 	selector   labels.Selector
 	children   []Resource
@@ -98,7 +99,7 @@ func New(a *API, options Options) (*Driver, error) {
 func NewOn(ctx context.Context, cluster Cluster, options Options) (*Driver, error) {
 	d := &Driver{
 		cluster: cluster, options: options, controller: options.Controller,
-		client:  &http.Client{Transport: options.Transport},
+		clients: map[*Hook]*http.Client{},
 		parents: map[string]chan struct{}{},
 		signal:  make(chan struct{}, 1),
 	}
@@ -127,6 +128,14 @@ func NewOn(ctx context.Context, cluster Cluster, options Options) (*Driver, erro
 			continue
 		}
 		d.children = append(d.children, r)
+	}
+	for name, hook := range d.controller.hooks() {
+		if hook == nil {
+			continue
+		}
+		if d.clients[hook], err = hook.client(options.Transport); err != nil {
+			faults = append(faults, fmt.Errorf("hooks.%s: %w", name, err))
+		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("CompositeController %s: %w", d.controller.Name, err)
