@@ -23,12 +23,11 @@
 // and Metacontroller itself to the same list of facts.
 //
 // What is not modelled: update strategies other than OnDelete, server-side
-// apply, ETags, authentication of hooks but by caBundle.inline, namespaced
-// parents, pruning and
-// defaulting by a CRD schema, managedFields. A controller that asks for one of
-// the first five is refused by [New].
+// apply, ETags, authentication of hooks but by caBundle.inline, and namespaced
+// parents; a controller that asks for one of these is refused by [New]. The API in
+// memory has no pruning and defaulting by a CRD schema, and no managedFields.
 //
-// Time is read through package time only, and no goroutine outlives
-// [Driver.Run], so that everything works inside a synctest bubble, given an
+// Time is read through package time only, and over an [API] no goroutine
+// outlives [Driver.Run], so that everything works inside a synctest bubble, given an
 // [http.RoundTripper] that does.
 package driver
