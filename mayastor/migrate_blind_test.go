@@ -201,3 +201,18 @@ func loseAndRecover(t *testing.T, profile simulator.Profile, replicas, step int,
 	})
 	return more
 }
+
+func TestAVolumeIsGoneForARecoveryOnTheSecondWordOnly(t *testing.T) {
+	t.Parallel()
+	inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 4, func(b *bench) {
+		vol := b.sim.Published(40*gib, "sata-1", "sata-2")
+		b.sim.Mark(vol)
+		b.cut(vol, 30*time.Second)
+		b.sim.Inject(simulator.Fault{Path: "/v0/volumes/" + vol, Method: "GET", Effect: simulator.FailBefore, Kind: "NotFound", Times: 1})
+		result := b.move(b.recovery(vol, 2))
+		if !strings.Contains(result.Error, "to which the volume was brought back") {
+			b.t.Errorf("%s, want the volume brought back", result.Error)
+		}
+		b.atRest(vol, 2)
+	})
+}

@@ -58,6 +58,14 @@ func (r *run) recoverWithoutJournal(ctx context.Context) (result Result, over bo
 		r.order.From, r.order.To = r.memory.From, r.memory.To
 	}
 	vol, err := r.Client.Volume(ctx, r.order.Volume)
+	if IsGone(err) {
+		// Believed on the second word only: nobody comes back to a volume that was
+		// reported as gone.
+		if err := r.pause(ctx, r.PollInterval); err != nil {
+			return Result{}, false, err
+		}
+		vol, err = r.Client.Volume(ctx, r.order.Volume)
+	}
 	if err != nil && !IsGone(err) {
 		return Result{}, false, err
 	}
