@@ -9,13 +9,17 @@ import (
 )
 
 // admit enters the move among those that run. A move that touched its volume
-// already is never turned away; it is brought to rest instead.
+// already is never turned away; it is brought to rest instead, but not because
+// for a moment nobody could say what the limits are: its rebuild runs on
+// meanwhile.
 func (r *run) admit(ctx context.Context) error {
 	a := r.admission()
 	deadline := time.Now().Add(r.AdmitWait)
 	said := Cap("")
 	for {
 		err := r.ask(ctx, a)
+		full, isFull := errors.AsType[*FullError](err)
+		unread := isFull && full.Cap == CapLimits
 		switch {
 		case err == nil:
 			r.say(ctx, ActionAdmitted, "entered among the moves that run", "bytes", a.Bytes)
@@ -25,7 +29,7 @@ func (r *run) admit(ctx context.Context) error {
 			return err
 		case r.j.Ending != nil:
 			return nil
-		case r.j.Touched:
+		case r.j.Touched && !(unread && time.Now().Before(deadline)):
 			r.j.end(Aborted, ReasonNotAdmitted, err.Error())
 			return nil
 		}
@@ -38,7 +42,7 @@ func (r *run) admit(ctx context.Context) error {
 				return nil
 			}
 		}
-		if full, ok := errors.AsType[*FullError](err); ok && full.Cap != said {
+		if isFull && full.Cap != said {
 			said = full.Cap
 			r.say(ctx, ActionWaiting, "wait for a place among the moves that run", "cap", string(full.Cap), "error", err.Error())
 		}

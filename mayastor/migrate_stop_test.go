@@ -2,6 +2,7 @@ package mayastor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -143,6 +144,49 @@ func TestAStopDoesNotWaitForBackOff(t *testing.T) {
 				}
 				if took := time.Since(began) - stopped - mended; took > time.Minute {
 					b.t.Errorf("%s (%s) %s after the server took it again, want a minute at most", result.State, result.Reason, took)
+				}
+				b.atRest(vol, 2)
+			})
+		})
+	}
+}
+
+// TestAMoveThatIsResumedOutwaitsLimitsThatCannotBeRead: that they cannot be read
+// for a moment, as when an API server is restarted with the node of the
+// migrator, does not throw a rebuild away.
+func TestAMoveThatIsResumedOutwaitsLimitsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		blind time.Duration
+		want  mayastor.State
+	}{
+		{"for a moment", 20 * time.Second, mayastor.Moved},
+		{"for longer than a move waits", time.Hour, mayastor.Aborted},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 4, func(b *bench) {
+				b.ledger = newMemLedger()
+				vol := b.sim.Published(40*gib, "sata-1", "sata-2")
+				b.sim.Mark(vol)
+				o := b.order(vol, nvme(4)...)
+				ctx, kill := context.WithCancelCause(b.t.Context())
+				time.AfterFunc(30*time.Second, func() { kill(errKilled) })
+				if _, err := b.migrator().Move(ctx, nil, o); !errors.Is(err, errKilled) {
+					b.t.Fatalf("err %v, want killed", err)
+				}
+				back := time.Now().Add(tt.blind)
+				b.tweak = func(m *mayastor.Migrator) {
+					m.Limits = func(context.Context) (mayastor.Caps, error) {
+						if time.Now().Before(back) {
+							return mayastor.Caps{}, errors.New("connection refused")
+						}
+						return mayastor.Caps{}, nil
+					}
+				}
+				if result := b.move(o); result.State != tt.want {
+					b.t.Errorf("%s (%s) %s, want %s", result.State, result.Reason, result.Error, tt.want)
 				}
 				b.atRest(vol, 2)
 			})
