@@ -236,6 +236,9 @@ func TestAnAnnotationApprovesTheMovesOfAProposal(t *testing.T) {
 	step("a digest that is none", 0, "False DigestUnknown", "not_accepted")
 	annotations[tiering.ApproveAnnotation] = digest
 	step("the digest", 1, "True Approved", "used")
+	if got := r.last.Children[0].Annotations[TriggerAnnotation]; got != tiering.TriggerApproved {
+		t.Errorf("the Job says it was set off as %q, want %s", got, tiering.TriggerApproved)
+	}
 	r.run(1, 1)
 	step("the Job is there", 1, "False DigestUsed")
 	r.now = noon.Add(25 * time.Hour)

@@ -31,6 +31,8 @@ const (
 	LandingAnnotation = tiering.Group + "/landing-pools"
 	// WantedAnnotation is the RFC 3339 time since when the plan shows the wish.
 	WantedAnnotation = tiering.Group + "/wanted-since"
+	// TriggerAnnotation is what set the move off: automatic, or approved.
+	TriggerAnnotation = tiering.Group + "/trigger"
 	// AllowedAnnotation is the time that all replicas together may take; what
 	// comes on top, for locks and proofs, is in the Job's own deadline.
 	AllowedAnnotation = tiering.Group + "/time-allowed"

@@ -103,6 +103,32 @@ func TestAResultSaysWhyAndWhoseWishItWas(t *testing.T) {
 	}
 }
 
+func TestAResultSaysThatItsMoveWasApproved(t *testing.T) {
+	for word, want := range map[string]string{
+		tiering.TriggerApproved: tiering.TriggerApproved, tiering.TriggerAutomatic: tiering.TriggerAutomatic,
+		"": tiering.TriggerAutomatic, tiering.TriggerByHand: tiering.TriggerAutomatic,
+	} {
+		r := newRig(t)
+		j := r.run(1, 1)
+		j.at("metadata", "annotations")[TriggerAnnotation] = word
+		report(j, moved(1))
+		a := r.sync(t)
+		if got := a.Status.MigrationHistory[0].Trigger; got != want || a.Status.Results[0].Trigger != want {
+			t.Errorf("a Job that says %q: got %q, counted as %q, want %s", word, got, a.Status.Results[0].Trigger, want)
+		}
+
+		// The same where only the volume has the result.
+		r = newRig(t)
+		j = r.run(1, 1)
+		j.at("metadata", "annotations")[TriggerAnnotation] = word
+		ended(j, "Complete", "CompletionsReached", noon)
+		r.remember(1, attempt(1, mayastor.Moved, noon.Add(-time.Minute)))
+		if got := r.sync(t).Status.MigrationHistory[0].Trigger; got != want {
+			t.Errorf("a Job that says %q and has no result: got %q, want %s", word, got, want)
+		}
+	}
+}
+
 func TestALiveJobHasTheTimeThatItsReplicasMayTake(t *testing.T) {
 	var read job
 	read.Name, read.Created = nameJob(uuid(1), 1), noon

@@ -69,7 +69,7 @@ func (r *run) entry(v *volume) tiering.HistoryEntry {
 	e := tiering.HistoryEntry{
 		JobName: r.Name, JobUID: r.UID, VolumeName: "pvc-" + r.volume,
 		Timestamp: second(r.at()), FromTier: r.Labels[FromTierLabel], ToTier: r.Labels[ToTierLabel],
-		TriggerIOPS: math.Round(r.score()*10) / 10, Trigger: tiering.TriggerAutomatic,
+		TriggerIOPS: math.Round(r.score()*10) / 10, Trigger: r.trigger(),
 	}
 	if v != nil {
 		e.VolumeName, e.Claim = v.Name, v.Claim.text()
@@ -115,7 +115,7 @@ func describe(e *tiering.HistoryEntry, v *volume, a *mayastor.Attempt) {
 	e.Timestamp = second(a.At)
 	e.FromTier, e.ToTier = cmp.Or(a.From, e.FromTier), cmp.Or(a.To, e.ToTier)
 	e.Outcome, e.Success, e.Error = string(a.State), a.State == mayastor.Moved, a.Error
-	e.Reason, e.Trigger = a.Reason, tiering.TriggerAutomatic
+	e.Reason, e.Trigger = a.Reason, cmp.Or(e.Trigger, tiering.TriggerAutomatic)
 	if a.ByHand {
 		e.Trigger = tiering.TriggerByHand
 	}

@@ -85,6 +85,15 @@ func (r *run) score() float64 {
 	return score
 }
 
+// trigger is what set the run off. A recovery is automatic, whoever approved what
+// it cleans up after.
+func (r *run) trigger() string {
+	if r.Annotations[TriggerAnnotation] == tiering.TriggerApproved {
+		return tiering.TriggerApproved
+	}
+	return tiering.TriggerAutomatic
+}
+
 // wanted is since when the plan showed the wish; zero if the Job does not say,
 // or says what cannot be.
 func (r *run) wanted() time.Time {

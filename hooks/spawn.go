@@ -87,6 +87,10 @@ func (h *Hooks) spawn(o *order) child {
 		annotations[ThresholdAnnotation] = figure(d.ThresholdIOPS)
 		annotations[WindowAnnotation] = rules.SamplingWindow.String()
 		annotations[ReasonAnnotation] = d.Why()
+		annotations[TriggerAnnotation] = tiering.TriggerAutomatic
+		if rules.Approval == tiering.ManualApproval {
+			annotations[TriggerAnnotation] = tiering.TriggerApproved // or it would not start
+		}
 		annotations[WantedAnnotation] = o.wanted.UTC().Format(time.RFC3339)
 		if len(d.Route.Landing) > 0 {
 			annotations[LandingAnnotation] = strings.Join(d.Route.Landing, ",")
