@@ -156,15 +156,15 @@ func (p *Preview) Put(text []byte, now time.Time) ([]string, error) {
 	}
 	names := make([]string, len(written))
 	for i, policy := range written {
-		policy.Generation, policy.Created = 1, now
+		applied := &parent{Name: policy.Name, Generation: 1, Created: now}
 		if have := p.find(policy.Name); have != nil {
-			policy.UID, policy.Created, policy.Deleting, policy.Status = have.UID, have.Created, have.Deleting, have.Status
-			policy.Generation = have.Generation
+			*applied = *have
 			if !sameRules(have, policy) {
-				policy.Generation++
+				applied.Generation++
 			}
 		}
-		p.put(policy)
+		applied.Spec = policy.Spec
+		p.put(applied)
 		names[i] = policy.Name
 	}
 	return names, nil

@@ -31,6 +31,14 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// open is a policy with one maintenance window each day.
+func open(start, end string) inputEdit {
+	return func(in *Input) {
+		with(func(s *StoragePolicySpec) { s.MaintenanceWindows = []MaintenanceWindow{{Start: start, End: end}} })(in)
+		ResolveZones(in.Policy.Rules.Windows, time.LoadLocation)
+	}
+}
+
 // runs lets another volume of node-1 move.
 func runs(in *Input) {
 	in.Volumes = append(in.Volumes, volume("w", live(LiveJob{Name: "j", Policy: "other", From: Cold, To: Hot, TargetPools: []string{"hot-2"}})))
@@ -119,6 +127,18 @@ func holdCases(t prover) []gateCase {
 		{name: "the governance's bytes", input: inp(governed(t, free(keyLimitBytes, "10737418240")), runs)},
 		{name: "the governance's moves to a pool", input: inp(governed(t, free(keyLimitPerPool, "1")), runs)},
 		{name: "the governance's moves from a node", input: inp(governed(t, free(keyLimitPerNode, "1")), runs)},
+		{name: "outside of the windows", input: inp(open("13:00", "14:00"))},
+		{name: "a window that closes too soon", input: inp(open("11:00", "12:01"))},
+		{name: "windows that are all too short", input: inp(open("13:00", "13:01"))},
+		{name: "a proposal that waits", input: inp(with(manual))},
+		{name: "a later wish than the proposal", input: inp(with(manual), func(in *Input) {
+			b := newBoard(t, volume("first"))
+			b.look(0)
+			b.approve = b.status.Proposal.Digest
+			b.look(time.Minute)
+			in.Previous, in.Approve, in.Policy.UID = &b.status, b.approve, b.uid
+			in.Now, in.Volumes = b.now, append(in.Volumes, b.volumes...)
+		})},
 		{name: "an old view of Kubernetes", input: inp(where(func(w *World) { w.Kubernetes = &Source{Reason: "TooOld"} }))},
 	}
 }

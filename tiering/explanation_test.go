@@ -78,6 +78,11 @@ func toldByCase() map[string]told {
 		"the governance's bytes":               {GateCaps, "10737418240 bytes", "limit.bytesInFlight is 10737418240", false},
 		"the governance's moves to a pool":     {GateCaps, "1 move to pool hot-2", "limit.movesPerPool is 1", false},
 		"the governance's moves from a node":   {GateCaps, "1 move from node node-1", "limit.movesPerNode is 1", false},
+		"outside of the windows":               {GateMode, "no maintenance window is open", "a window in which it fits", true},
+		"a window that closes too soon":        {GateMode, "it would not end before the maintenance window closes at 2026-11-23T12:01:00Z", "a window in which it fits", true},
+		"windows that are all too short":       {GateMode, "is long enough", "a window in which it fits", false},
+		"a proposal that waits":                {GateMode, "which is not approved", "the annotation storage.billyronks.io/approve: ", false},
+		"a later wish than the proposal":       {GateMode, "it is not in proposal ", "a later proposal that holds it", false},
 		"an old view of Kubernetes":            {GateCalm, "what is known of volumes and Jobs is too old to act on", "a fresh view of Kubernetes", false},
 		"a policy with faults (its Job works)": {GateAccepted, "the policy has faults", "PolicyAccepted", false},
 	}
