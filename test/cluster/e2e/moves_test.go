@@ -49,6 +49,20 @@ func upAndDown(t *testing.T, s *stage) {
 		}
 	}
 
+	// One id joins what the service decided with what the Job did.
+	var told []string
+	for _, line := range append(s.serviceLog(t), strings.Split(log, "\n")...) {
+		if strings.Contains(line, `"move":"`+went.JobName+`"`) {
+			told = append(told, line)
+		}
+	}
+	t.Logf("one move, from the decision to the record:\n%s", strings.Join(told, "\n"))
+	for _, action := range []string{"decision_changed", "move_started", "move_admitted", "replica_add", "step_completed", "move_completed"} {
+		if !slices.ContainsFunc(told, func(line string) bool { return strings.Contains(line, `"action":"`+action+`"`) }) {
+			t.Errorf("no line of the move has action %s", action)
+		}
+	}
+
 	// And what goes up comes down, once its cooldown is over.
 	s.idle(up)
 	eventually(t, "the volume is back on SATA", func(ctx context.Context) (bool, error) {
@@ -71,6 +85,20 @@ func upAndDown(t *testing.T, s *stage) {
 	}
 	show(t)
 	s.gone(t, "tides")
+}
+
+// serviceLog are the lines that the service's pods wrote.
+func (s *stage) serviceLog(t *testing.T) []string {
+	t.Helper()
+	pods, err := suite.Client.CoreV1().Pods(system).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=service"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, p := range pods.Items {
+		lines = append(lines, strings.Split(s.fleet.Logs(system, p.Name), "\n")...)
+	}
+	return lines
 }
 
 // show prints what kubectl get shows.
