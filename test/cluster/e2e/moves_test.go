@@ -57,6 +57,11 @@ func upAndDown(t *testing.T, s *stage) {
 		}
 	}
 	t.Logf("one move, from the decision to the record:\n%s", strings.Join(told, "\n"))
+	for _, line := range told {
+		if !strings.Contains(line, `"actor":"system:serviceaccount:couchestor-system:couchestor`) {
+			t.Errorf("the line does not say which service account and pod acted: %s", line)
+		}
+	}
 	for _, action := range []string{"decision_changed", "move_started", "move_admitted", "replica_add", "step_completed", "move_completed"} {
 		if !slices.ContainsFunc(told, func(line string) bool { return strings.Contains(line, `"action":"`+action+`"`) }) {
 			t.Errorf("no line of the move has action %s", action)
