@@ -44,6 +44,9 @@ func randomWorld(rt *rapid.T, r *rig) []fate {
 		{"volumeSelector": object{"matchLabels": object{"app": "db"}}},
 		{"maxConcurrentMigrations": 25},
 		{"priority": 7},
+		{"approval": "Manual"},
+		{"pausePromotions": true, "pauseDemotions": true},
+		{"maintenanceWindows": []any{object{"start": "01:00", "end": "02:00"}}},
 	}
 	maps.Copy(r.policy.at("spec"), rapid.SampledFrom(specs).Draw(rt, "spec"))
 	r.finalizing = maybe("finalizing")
@@ -128,14 +131,39 @@ func randomWorld(rt *rapid.T, r *rig) []fate {
 				})
 			}
 		}
-		r.policy["status"] = object{"migrationHistory": history, "totalMigrations": 70, "failedMigrations": 20, "later": "kept"}
+		r.policy["status"] = object{
+			"migrationHistory": history, "totalMigrations": 70, "failedMigrations": 20, "later": "kept",
+			"governance": object{"policyUID": policyUID, "acceptedDigest": "v1:before", "acceptedSelection": "v1:before"},
+		}
 	}
 	return jobs
 }
 
+// randomGovernance is what operators may have decided, or have failed to say. A
+// dry run, where there is one, is not over at the first look.
+func randomGovernance(rt *rapid.T) *tiering.Governed {
+	data := rapid.SampledFrom([]map[string]string{
+		{},
+		{"emergencyStop": "true"},
+		{"freeze.until": stamp(noon.Add(time.Hour)), "freeze.reason": "why"},
+		{"limit.moves": "1"},
+		{"minCoverage.max": "60"},
+		{"maintenanceWindow.deny.now": "daily 11:00-13:00"},
+		{"limit.moves": "none", "emergencyStop": "true"},
+		nil,
+	}).Draw(rt, "governance")
+	if data == nil {
+		return nil
+	}
+	g, faults := tiering.ParseGovernance(data)
+	tiering.ResolveZones(g.Windows, time.LoadLocation)
+	return &tiering.Governed{Governance: g, Known: len(faults) == 0, Source: tiering.Source{OK: len(faults) == 0}}
+}
+
 func TestAnyBrokenWorldKeepsItsJobsAndItsMemory(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		r := newRig(t)
+		governed := randomGovernance(rt)
+		r := newRig(t, func(c *Config) { c.Governance = func() *tiering.Governed { return governed } })
 		clear(r.volumes)
 		clear(r.claims)
 		jobs := randomWorld(rt, r)
@@ -227,6 +255,9 @@ func checkMemory(rt *rapid.T, r *rig, a reply) {
 	}
 	if a.Status.TotalMigrations < before.TotalMigrations || a.Status.FailedMigrations < before.FailedMigrations {
 		rt.Errorf("a counter went back: total %d to %d, failed %d to %d", before.TotalMigrations, a.Status.TotalMigrations, before.FailedMigrations, a.Status.FailedMigrations)
+	}
+	if g := a.Status.Governance; r.policy["status"] != nil && (g == nil || g.PolicyUID != policyUID || g.AcceptedDigest != "v1:before") {
+		rt.Errorf("the memory of the dry run became %+v", g)
 	}
 	if r.policy["status"] != nil && !strings.Contains(string(a.raw), `"later":"kept"`) {
 		rt.Errorf("what a later release remembers is lost in %s", a.raw)
