@@ -203,6 +203,19 @@ func TestMaintenanceWindowsAreByTheClocksOfTheirZone(t *testing.T) {
 	}
 }
 
+// The pod of a Job may have to wait for longer than its window is open.
+func TestAJobKnowsUntilWhenItMayBegin(t *testing.T) {
+	r := newRig(t)
+	if a := r.sync(t); strings.Contains(string(a.body), "--start-by") {
+		t.Error("a move that no window bounds has to begin by some time")
+	}
+	r = newRig(t)
+	r.policy.at("spec")["maintenanceWindows"] = []any{object{"start": "11:30", "end": "12:30"}}
+	if a := r.sync(t); len(a.Children) != 1 || !strings.Contains(string(a.body), `"--start-by=`+noon.Format("2006-01-02")+`T12:2`) {
+		t.Errorf("the Job does not say by when it has to begin to end by 12:30: %s", a.body)
+	}
+}
+
 // From the proposal to the Job: what a person does is one annotation.
 func TestAnAnnotationApprovesTheMovesOfAProposal(t *testing.T) {
 	var out bytes.Buffer

@@ -102,6 +102,10 @@ func (h *Hooks) spawn(o *order) child {
 			"--score="+score,
 			"--max-pool-used-percent="+strconv.Itoa(rules.MaxPoolUsedPercent),
 		)
+		if !d.StartBy.IsZero() {
+			// Its pod may have to wait: for a node, an image, a place.
+			args = append(args, "--start-by="+d.StartBy.UTC().Format(time.RFC3339))
+		}
 		if rules.AllowReducedRedundancy {
 			args = append(args, "--allow-reduced-redundancy")
 		}

@@ -266,6 +266,14 @@ func TestAMoveStartsOnlyIfItEndsBeforeTheWindow(t *testing.T) {
 			if d.Act != test.act || !d.Held.OpensAt.Equal(test.opens) {
 				t.Errorf("got %s that opens at %v (%s), want %s at %v", d.Act, d.Held.OpensAt, d.Held.Sentence(), test.act, test.opens)
 			}
+			if test.act == Move {
+				for _, late := range []time.Duration{0, time.Second} {
+					_, then := one(t, volume("v", test.volume...), with(test.spec...), governed(t, free(test.cluster...)), resolve, func(in *Input) { in.Now = d.StartBy.Add(late) })
+					if d.StartBy.Before(test.now) || (then.Act == Move) != (late == 0) {
+						t.Errorf("it is to start by %v, and %s after that the decision is %s", d.StartBy, late, then.Act)
+					}
+				}
+			}
 			s := p.Status(StoragePolicyStatus{})
 			if test.act == Hold && (d.Held.Gate != GateMode || len(s.Plan) != 1 || !strings.Contains(s.Plan[0].Reason, capital(test.says)) && !strings.Contains(s.Plan[0].Reason, test.says)) {
 				t.Errorf("held by %q, plan %+v; want mode and %q", d.Held.Gate, s.Plan, test.says)

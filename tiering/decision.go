@@ -132,6 +132,9 @@ type Decision struct {
 	N int64
 	// TargetPools, sorted, are the pools of the tier To for Move and WouldMove.
 	TargetPools []string
+	// StartBy, for Move, is when it has to have started to end before the
+	// maintenance window closes; zero where there are no windows.
+	StartBy time.Time
 	// Route of the move for Move and WouldMove, and for what is held by a gate
 	// after route.
 	Route Route

@@ -66,6 +66,15 @@ func inWindow(t *turn) Verdict {
 	return holds(words(have+", and none of the next "+formatSpan(horizon)+" is long enough"), want)
 }
 
+// startBy is when a move has to have started at the latest to end before the
+// window that is open now closes; zero where there are no windows.
+func (p *Plan) startBy(v *Volume, to Tier) time.Time {
+	if !p.windowed || len(p.openings) == 0 || p.openings[0].from.After(p.in.Now) {
+		return time.Time{}
+	}
+	return p.openings[0].to.Add(-p.expected(v, to))
+}
+
 // expected is how long a move should take, one replica after the other; 0 if
 // that is not known, which another gate says.
 func (p *Plan) expected(v *Volume, to Tier) time.Duration {

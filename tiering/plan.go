@@ -114,7 +114,7 @@ func (p *Plan) decide() {
 		d.TargetPools = p.Tiers.Pools(d.To)
 		d.Act = WouldMove
 		if !p.dryRun() {
-			d.Act, d.N = Move, next(d.Volume)
+			d.Act, d.N, d.StartBy = Move, next(d.Volume), p.startBy(d.Volume, d.To)
 		}
 	}
 }

@@ -55,6 +55,7 @@ type migrateOptions struct {
 	admitWait  time.Duration
 	jobName    string
 	jobSpace   string
+	startBy    string
 	logVerbose bool
 }
 
@@ -118,6 +119,7 @@ is written to standard error.`,
 	f.DurationVar(&o.cache, "mayastor-cache-period", 30*time.Second, "how old Mayastor's view of a rebuild may be (base.cache_poll_period of its chart); a replica counts as in sync after two looks this far apart")
 	f.DurationVar(&o.stall, "stall-after", 5*time.Minute, "give a rebuild up that makes no progress for so long")
 	f.DurationVar(&o.admitWait, "admit-wait", 10*time.Minute, "wait so long for a place among the moves that run")
+	f.StringVar(&o.startBy, "start-by", "", "refuse a move that touched nothing by this time, such as 2026-12-28T05:30:00Z, as it would not end before its maintenance window closes")
 	f.StringVar(&o.jobName, "job-name", "", "Job that runs this attempt")
 	f.StringVar(&o.jobSpace, "job-namespace", defaultJobNamespace, "namespace of that Job and of all Leases")
 	f.BoolVarP(&o.logVerbose, "verbose", "v", false, "also write why the migrator waits")
@@ -146,6 +148,9 @@ func (o *migrateOptions) validate() error {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("--%s is %s: it must be longer than zero", d.flag, d.value))
 		}
+	}
+	if _, err := o.window(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.cache < 0 {
 		errs = append(errs, fmt.Errorf("--mayastor-cache-period is %s: it cannot be negative", o.cache))
@@ -192,6 +197,7 @@ func (o *migrateOptions) run(ctx context.Context, stdout, stderr io.Writer) erro
 	if err := o.meet(m, log); err != nil {
 		return err
 	}
+	o.mind(m)
 	// The first signal ends the move at the next safe place, the second one
 	// ends the process; what it leaves is resumed from the journal.
 	signals, ignore := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
