@@ -67,6 +67,16 @@ func (r *Readers) Mayastor(ctx context.Context) hooks.Mayastor {
 	return m
 }
 
+// IO reads from Prometheus what one volume did from one time to another; see
+// [world.Prometheus.IO]. The error is a sentence for people.
+func (r *Readers) IO(ctx context.Context, volume string, from, to time.Time) (world.IO, error) {
+	io, err := r.sources.prometheus.IO(ctx, volume, from, to)
+	if fault, ok := errors.AsType[*world.Fault](err); ok {
+		err = errors.New(fault.Message)
+	}
+	return io, err
+}
+
 func (r *Readers) waiting(what string) func() {
 	if r.Waiting == nil {
 		return func() {}

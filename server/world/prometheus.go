@@ -36,7 +36,13 @@ type promClient struct {
 	// host is how messages name the server: without credentials.
 	host    string
 	timeout time.Duration
+	// consequence is what follows where there is no answer, in the words of the
+	// message of a fault.
+	consequence string
 }
+
+// noScores follows from a score that cannot be read.
+const noScores = "scores are unknown and no new move starts"
 
 // newPromClient returns a client of the Prometheus at address. httpConfig nil
 // means no credentials and the system's certificates; its files are read again
@@ -58,7 +64,7 @@ func newPromClient(address string, httpConfig *config.HTTPClientConfig, transpor
 	if err != nil {
 		return nil, fmt.Errorf("prometheus client: %w", err)
 	}
-	return &promClient{api: promv1.NewAPI(client), http: hc, host: u.Host, timeout: timeout}, nil
+	return &promClient{api: promv1.NewAPI(client), http: hc, host: u.Host, timeout: timeout, consequence: noScores}, nil
 }
 
 // element is what a vector says of one volume.
@@ -74,6 +80,15 @@ type element struct {
 // without a pv_name belong to no volume and are left out, unless all are
 // without. The error is a [*Fault].
 func (c *promClient) vector(ctx context.Context, query string, at time.Time) (map[string]element, error) {
+	vec, err := c.query(ctx, query, at)
+	if err != nil {
+		return nil, err
+	}
+	return c.elements(vec, at)
+}
+
+// query evaluates the query at one instant. The error is a [*Fault].
+func (c *promClient) query(ctx context.Context, query string, at time.Time) (model.Vector, error) {
 	value, warnings, _, err := c.api.Query(ctx, query, at, promv1.WithTimeout(c.timeout))
 	if err != nil {
 		return nil, c.fault(ctx, err)
@@ -81,8 +96,8 @@ func (c *promClient) vector(ctx context.Context, query string, at time.Time) (ma
 	if w := realWarnings(warnings); len(w) > 0 {
 		return nil, &Fault{
 			Reason: PartialAnswer,
-			Message: fmt.Sprintf("Prometheus at %s warns that its answer may be incomplete (%s), so scores are unknown and no new move starts; look at the health of its storage and remote reads.",
-				c.host, clip(w[0])),
+			Message: fmt.Sprintf("Prometheus at %s warns that its answer may be incomplete (%s), so %s; look at the health of its storage and remote reads.",
+				c.host, clip(w[0]), c.consequence),
 		}
 	}
 	vec, ok := value.(model.Vector)
@@ -93,7 +108,7 @@ func (c *promClient) vector(ctx context.Context, query string, at time.Time) (ma
 		}
 		return nil, c.badAnswer(fmt.Sprintf("%s instead of a vector", what), nil)
 	}
-	return c.elements(vec, at)
+	return vec, nil
 }
 
 func (c *promClient) elements(vec model.Vector, at time.Time) (map[string]element, error) {
@@ -141,7 +156,7 @@ func realWarnings(all promv1.Warnings) []string {
 
 // fault classes what went wrong with a query.
 func (c *promClient) fault(ctx context.Context, err error) *Fault {
-	const consequence = "so scores are unknown and no new move starts"
+	consequence := "so " + c.consequence
 	if errors.Is(context.Cause(ctx), errClosed) {
 		return &Fault{Reason: Closed, Message: "The service is ending.", Err: err}
 	}
@@ -181,7 +196,7 @@ func (c *promClient) fault(ctx context.Context, err error) *Fault {
 func (c *promClient) badAnswer(what string, err error) *Fault {
 	return &Fault{
 		Reason:  BadAnswer,
-		Message: fmt.Sprintf("What answers at %s is not the API of Prometheus: %s. Scores are unknown and no new move starts; check --prometheus-url.", c.host, what),
+		Message: fmt.Sprintf("What answers at %s is not the API of Prometheus: %s. %s; check --prometheus-url.", c.host, what, strings.ToUpper(c.consequence[:1])+c.consequence[1:]),
 		Err:     err,
 	}
 }

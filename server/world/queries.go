@@ -14,6 +14,12 @@ const (
 	WriteOps = "volume_num_write_ops"
 )
 
+// The counters of the time that the operations took together, in microseconds.
+const (
+	ReadLatency  = "volume_read_latency_us"
+	WriteLatency = "volume_write_latency_us"
+)
+
 // pvName is the label of the two counters that names the PersistentVolume.
 const pvName = "pv_name"
 
@@ -33,11 +39,14 @@ const pvName = "pv_name"
 // scrapeInterval is what the scrapes really are apart: if they come oftener, a
 // slot at either end of a stretch of samples counts for less than it was.
 func ScoreQuery(window, step, scrapeInterval time.Duration) string {
-	mean := func(counter string) string {
-		return fmt.Sprintf("avg_over_time((max by (%s) (rate(%s[%s])))[%s:%s])",
-			pvName, counter, promDuration(step+scrapeInterval), promDuration(window), promDuration(step))
-	}
-	return mean(ReadOps) + " + " + mean(WriteOps)
+	return meanRate(ReadOps, window, step, scrapeInterval) + " + " + meanRate(WriteOps, window, step, scrapeInterval)
+}
+
+// meanRate is the PromQL expression for the mean rate of what a selector selects
+// over the window, by pv_name; see [ScoreQuery].
+func meanRate(selector string, window, step, scrapeInterval time.Duration) string {
+	return fmt.Sprintf("avg_over_time((max by (%s) (rate(%s[%s])))[%s:%s])",
+		pvName, selector, promDuration(step+scrapeInterval), promDuration(window), promDuration(step))
 }
 
 // CoverageQuery is the PromQL expression for how much of the window, in

@@ -55,7 +55,9 @@ type PrometheusConfig struct {
 type Prometheus struct {
 	cfg    PrometheusConfig
 	client *promClient
-	tried  atomic.Bool
+	// io is the client for what no decision hangs on.
+	io    *promClient
+	tried atomic.Bool
 
 	mu      sync.Mutex
 	windows map[time.Duration]*window
@@ -75,7 +77,9 @@ func NewPrometheus(cfg PrometheusConfig) (*Prometheus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Prometheus{cfg: cfg, client: client, windows: map[time.Duration]*window{}}, nil
+	io := *client
+	io.consequence = "what volumes did before and after their moves is unknown"
+	return &Prometheus{cfg: cfg, client: client, io: &io, windows: map[time.Duration]*window{}}, nil
 }
 
 // Scores returns the sample of each volume over the window. It refreshes what
