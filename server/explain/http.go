@@ -75,7 +75,7 @@ func WriteIndex(w io.Writer, x *Index, s Style) {
 		c := p.Counts
 		n := func(i int) cell { return text(strconv.Itoa(i)) }
 		t.row(text(p.Policy), text(or(string(p.Phase))), text(or(p.Mode)), n(c.Volumes), n(c.Moves), n(c.Moving+c.Recover), n(c.Held), n(c.Unknown), n(c.Stay),
-			text(span(seconds(p.AgeSeconds))+" ago"))
+			text(Span(seconds(p.AgeSeconds))+" ago"))
 	}
 	t.write(w)
 }

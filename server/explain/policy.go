@@ -38,7 +38,7 @@ func Policy(w io.Writer, e *tiering.Explanation, s Style) {
 
 // decided says when, and how long ago that was.
 func decided(at time.Time, ageSeconds float64) string {
-	return fmt.Sprintf("Decided at %s, %s ago.", timeText(at), span(seconds(ageSeconds)))
+	return fmt.Sprintf("Decided at %s, %s ago.", timeText(at), Span(seconds(ageSeconds)))
 }
 
 func seconds(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }
@@ -55,7 +55,7 @@ func writeSources(w io.Writer, e *tiering.Explanation, s Style) {
 			state = cell{"down", bad}
 		}
 		if !src.ReadAt.IsZero() {
-			read = span(e.DecidedAt.Sub(src.ReadAt)+seconds(e.AgeSeconds)) + " ago"
+			read = Span(e.DecidedAt.Sub(src.ReadAt)+seconds(e.AgeSeconds)) + " ago"
 		}
 		says := src.Message
 		if src.Supports != "" {
@@ -136,8 +136,8 @@ func writeMoves(w io.Writer, e *tiering.Explanation, s Style) {
 			order = "tidy"
 		}
 		if m.Order > 0 {
-			order, replicas, size = strconv.Itoa(m.Order), strconv.Itoa(m.Replicas), bytesText(m.CopyBytes)
-			takes = span(seconds(m.ExpectedSeconds))
+			order, replicas, size = strconv.Itoa(m.Order), strconv.Itoa(m.Replicas), Bytes(m.CopyBytes)
+			takes = Span(seconds(m.ExpectedSeconds))
 		}
 		name := m.Claim
 		if name == "" {
@@ -155,8 +155,8 @@ func writeTiers(w io.Writer, e *tiering.Explanation, s Style) {
 		t := s.table(head...)
 		for i := range e.Tiers {
 			tier := &e.Tiers[i]
-			t.row(text(tier.Tier), text(strconv.Itoa(len(tier.Pools))), text(bytesText(tier.CapacityBytes)),
-				text(bytesText(tier.UsedBytes)), text(percent(tier.UsedPercent)), text(percent(tier.AfterPercent)))
+			t.row(text(tier.Tier), text(strconv.Itoa(len(tier.Pools))), text(Bytes(tier.CapacityBytes)),
+				text(Bytes(tier.UsedBytes)), text(percent(tier.UsedPercent)), text(percent(tier.AfterPercent)))
 		}
 		t.write(w)
 		return
@@ -164,19 +164,19 @@ func writeTiers(w io.Writer, e *tiering.Explanation, s Style) {
 	t := s.table("TIER", "POOL", "NODE", ">CAPACITY", ">USED", ">NOW", ">MAY COME", "NOTE")
 	for i := range e.Tiers {
 		tier := &e.Tiers[i]
-		t.row(cell{tier.Tier, bold}, text(count(len(tier.Pools), "pool")), text(""), text(bytesText(tier.CapacityBytes)), text(bytesText(tier.UsedBytes)),
+		t.row(cell{tier.Tier, bold}, text(count(len(tier.Pools), "pool")), text(""), text(Bytes(tier.CapacityBytes)), text(Bytes(tier.UsedBytes)),
 			text(percent(tier.UsedPercent)), text(""), text(percent(tier.AfterPercent)+" after the plan"))
 		for k := range tier.Pools {
 			p := &tier.Pools[k]
 			capacity, used, now := "-", "-", "-"
 			if p.CapacityBytes > 0 {
-				capacity, used, now = bytesText(p.CapacityBytes), bytesText(p.UsedBytes), percent(p.UsedPercent)
+				capacity, used, now = Bytes(p.CapacityBytes), Bytes(p.UsedBytes), percent(p.UsedPercent)
 			}
 			note := text(p.Note)
 			if !p.Online {
 				note = cell{strings.TrimSuffix("not Online; "+p.Note, "; "), bad}
 			}
-			t.row(text(""), text(p.Pool), text(p.Node), text(capacity), text(used), text(now), text(bytesText(p.ReservedBytes)), note)
+			t.row(text(""), text(p.Pool), text(p.Node), text(capacity), text(used), text(now), text(Bytes(p.ReservedBytes)), note)
 		}
 	}
 	t.write(w)

@@ -86,8 +86,8 @@ func printable(text string) string {
 	}, strings.ToValidUTF8(text, "?"))
 }
 
-// bytesText is a size as people read it, in binary units.
-func bytesText(n int64) string {
+// Bytes is a size as people read it, in binary units.
+func Bytes(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	f, u := float64(n), 0
 	for f >= 1024 && u < len(units)-1 {
@@ -99,8 +99,8 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.1f %s", f, units[u])
 }
 
-// span is a duration as people read it: to the second, and days as such.
-func span(d time.Duration) string {
+// Span is a duration as people read it: to the second, and days as such.
+func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	d = d.Round(time.Second)
 	if d < 2*day {

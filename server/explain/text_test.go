@@ -90,7 +90,7 @@ func TestSpans(t *testing.T) {
 		0: "0s", 1400 * time.Millisecond: "1s", 90 * time.Second: "1m30s", time.Hour: "1h", time.Hour + time.Second: "1h0m1s",
 		10 * time.Minute: "10m", 25*time.Hour + 30*time.Minute: "25h30m", 75 * time.Hour: "3d3h", 20 * time.Hour: "20h",
 	} {
-		if got := span(d); got != want {
+		if got := Span(d); got != want {
 			t.Errorf("%d s: got %s, want %s", d/time.Second, got, want)
 		}
 	}

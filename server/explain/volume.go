@@ -42,9 +42,9 @@ func writeFacts(w io.Writer, e *tiering.VolumeExplanation, s Style) {
 	if !e.Listed {
 		fact("size", "not known, as Mayastor does not list the volume")
 	} else {
-		size := bytesText(e.SizeBytes) + ", thick"
+		size := Bytes(e.SizeBytes) + ", thick"
 		if e.Thin {
-			size = fmt.Sprintf("%s, thin, with %s allocated", bytesText(e.SizeBytes), bytesText(e.AllocatedBytes))
+			size = fmt.Sprintf("%s, thin, with %s allocated", Bytes(e.SizeBytes), Bytes(e.AllocatedBytes))
 		}
 		fact("size", "%s; %s", size, count(e.Snapshots, "snapshot"))
 		replicas := make([]string, 0, len(e.Replicas))
@@ -57,7 +57,7 @@ func writeFacts(w io.Writer, e *tiering.VolumeExplanation, s Style) {
 		switch {
 		case m.Order > 0:
 			fact("move", "number %d in the plan: %s from %s to one of %s each, %s in about %s", m.Order, count(m.Replicas, "replica"),
-				strings.Join(m.SourcePools, ", "), strings.Join(m.TargetPools, ", "), bytesText(m.CopyBytes), span(seconds(m.ExpectedSeconds)))
+				strings.Join(m.SourcePools, ", "), strings.Join(m.TargetPools, ", "), Bytes(m.CopyBytes), Span(seconds(m.ExpectedSeconds)))
 		case m.Job != "":
 			fact("move", "Job %s works on it since %s", m.Job, timeText(m.Started))
 		}
