@@ -107,6 +107,16 @@ func (o *previewOptions) plans(ctx context.Context, cmd *cobra.Command, names []
 		return nil, err
 	}
 	defer p.close()
+	plans, err := p.plans(ctx, names)
+	if err == nil && len(plans) == 0 {
+		err = errors.New("there is no StoragePolicy; give one with --filename")
+	}
+	return plans, err
+}
+
+// plans makes the explanations of the policies that are named, else of those that
+// are written, else of all there are.
+func (p *preview) plans(ctx context.Context, names []string) ([]tiering.Explanation, error) {
 	switch {
 	case len(names) > 0:
 		for _, name := range names {
@@ -118,9 +128,6 @@ func (o *previewOptions) plans(ctx context.Context, cmd *cobra.Command, names []
 		names = p.written
 	default:
 		names = p.objects.Policies()
-	}
-	if len(names) == 0 {
-		return nil, errors.New("there is no StoragePolicy; give one with --filename")
 	}
 	plans := make([]tiering.Explanation, 0, len(names))
 	for _, name := range names {

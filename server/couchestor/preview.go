@@ -24,7 +24,7 @@ import (
 	"github.com/billyronks/couchestor/tiering"
 )
 
-// previewOptions are the flags of plan and explain: where what is decided on
+// previewOptions are the flags of plan, explain and report: where what is decided on
 // comes from, and how it is printed.
 type previewOptions struct {
 	// serve has the flags that speak of sources and limits, so that they mean the
@@ -49,7 +49,8 @@ var sharedFlags = []string{ //nolint:gochecknoglobals // a list that is never ch
 
 func newPreviewOptions() *previewOptions {
 	return &previewOptions{
-		serve: serveOptions{maxBody: 128 << 20, rate: 100 << 20, volumesFrom: fromRelated},
+		serve:  serveOptions{maxBody: 128 << 20, rate: 100 << 20, volumesFrom: fromRelated},
+		output: "text",
 		env: settings{
 			plain: map[string]string{
 				"prometheus-url": "PROMETHEUS_URL", "mayastor-url": "MAYASTOR_URL",
@@ -62,13 +63,22 @@ func newPreviewOptions() *previewOptions {
 
 // bind adds the flags to cmd.
 func (o *previewOptions) bind(cmd *cobra.Command) {
+	formats := []string{"text", "wide", "json", "yaml"}
+	o.bindAll(cmd, func(f *pflag.FlagSet) {
+		f.StringVarP(&o.output, "output", "o", formats[0], "text, wide, json or yaml")
+	})
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// bindAll adds the flags to cmd, with its own ones for the output.
+func (o *previewOptions) bindAll(cmd *cobra.Command, output func(*pflag.FlagSet)) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringArrayVarP(&o.files, "filename", "f", nil, "file with StoragePolicies that count as applied; - is standard input; may be given several times")
 	f.StringVar(&o.request, "request", "", "saved sync request of Metacontroller to take the objects of Kubernetes from; - is standard input")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster to read them from; without it $KUBECONFIG, ~/.kube/config and the pod's own service account are tried, in this order")
 	f.StringVar(&o.server, "server", "", "ask a running service for what it decided last, at its --ops-address, such as http://localhost:8081; nothing else is read then")
-	f.StringVarP(&o.output, "output", "o", "text", "text, wide, json or yaml")
+	output(f)
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	o.serve.bind(all)
 	for _, name := range sharedFlags {
@@ -81,7 +91,6 @@ func (o *previewOptions) bind(cmd *cobra.Command) {
 	for flag, kinds := range map[string][]string{"filename": {"yaml", "yml", "json"}, "request": {"json"}} {
 		_ = cmd.MarkFlagFilename(flag, kinds...) // the flag is there
 	}
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{"text", "wide", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // validate returns every fault of the flags.
@@ -123,16 +132,15 @@ type preview struct {
 // open reads Kubernetes, and gets ready to read the other sources. The caller
 // closes the preview.
 func (o *previewOptions) open(ctx context.Context, cmd *cobra.Command) (*preview, error) {
-	wait := newWaiter(cmd.ErrOrStderr())
-	cfg, err := o.serve.config(io.Discard, io.Discard)
-	if err != nil {
-		return nil, exitError{code: exitUsage, err: err}
-	}
-	cfg.Log = slog.New(slog.DiscardHandler)
-	p, err := o.read(ctx, cmd.InOrStdin(), wait)
+	readers, err := o.readers(cmd)
 	if err != nil {
 		return nil, err
 	}
+	p, err := o.read(ctx, cmd.InOrStdin(), newWaiter(cmd.ErrOrStderr()))
+	if err != nil {
+		return nil, err
+	}
+	p.readers = readers
 	now := time.Now()
 	for _, file := range o.files {
 		text, err := readFile(file, cmd.InOrStdin())
@@ -145,20 +153,31 @@ func (o *previewOptions) open(ctx context.Context, cmd *cobra.Command) (*preview
 		}
 		p.written = append(p.written, names...)
 	}
-	hc := o.serve.hooksConfig(cfg.Log)
+	hc := o.serve.hooksConfig(slog.New(slog.DiscardHandler))
 	// How long pools and nodes are Online only who watches them knows.
 	hc.Limits.Settle = 0
 	if o.serve.governance != "" {
 		p.governed, p.ungoverned = server.ReadGovernance(o.serve.governance), ""
 	}
 	hc.Governance = func() *tiering.Governed { return p.governed }
-	if p.readers, err = server.NewReaders(cfg); err != nil {
-		return nil, err
-	}
-	p.readers.Waiting = wait.on
 	hc.Sources = p.readers
 	p.hooks, err = hooks.New(hc)
 	return p, err
+}
+
+// readers get ready to read Prometheus and Mayastor, and have spoken to neither.
+func (o *previewOptions) readers(cmd *cobra.Command) (*server.Readers, error) {
+	cfg, err := o.serve.config(io.Discard, io.Discard)
+	if err != nil {
+		return nil, exitError{code: exitUsage, err: err}
+	}
+	cfg.Log = slog.New(slog.DiscardHandler)
+	r, err := server.NewReaders(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.Waiting = newWaiter(cmd.ErrOrStderr()).on
+	return r, nil
 }
 
 func (p *preview) close() { p.readers.Close() }

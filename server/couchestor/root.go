@@ -66,6 +66,7 @@ is on the command line wins.`,
 		newServeCommand(),
 		newPlanCommand(),
 		newExplainCommand(),
+		newReportCommand(),
 		onMayastor(newMigrateCommand(stdout, stderr)),
 		newVersionCommand(),
 	)

@@ -28,6 +28,7 @@ func TestExitStatusTellsHowACommandWasAskedFromHowItWent(t *testing.T) {
 		{"an argument too many", []string{"version", "now"}, 2},
 		{"a plan of nothing", []string{"plan", "--kubeconfig", os.DevNull}, 2},
 		{"an explanation of nothing", []string{"explain"}, 2},
+		{"a report of nothing", []string{"report", "--kubeconfig", os.DevNull}, 2},
 		{"an address in use", []string{"serve", "--listen-address", taken.Addr().String()}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

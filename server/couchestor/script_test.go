@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 //	                          on pool sata-1 and sets $MAYASTOR and $VOLUME; the
 //	                          script fails if anything but a read reaches it
 //	prometheus IOPS           starts a Prometheus that knows that volume, or none
-//	                          where IOPS is "none", and sets $PROMETHEUS
+//	                          where IOPS is "none", and sets $PROMETHEUS; around
+//	                          moves an operation took 2 ms
 //	until STATUS URL          asks until the answer has that status
 //	call STATUS METHOD URL [FILE] [HEADER...]
 //	                          asks once; variables in FILE are replaced. The body of
@@ -134,6 +135,12 @@ func startPrometheus(ts *testscript.TestScript, neg bool, args []string) {
 			value = "100"
 		}
 		result := fmt.Sprintf(`[{"metric":{"pv_name":"pvc-%s"},"value":[%s,%q]}]`, volume, r.FormValue("time"), value)
+		if strings.Contains(r.FormValue("query"), "volume_read_latency_us") {
+			figure := func(name, value string) string {
+				return fmt.Sprintf(`{"metric":{"pv_name":"pvc-%s","figure":%q},"value":[%s,%q]}`, volume, name, r.FormValue("time"), value)
+			}
+			result = "[" + figure("iops", "100") + "," + figure("busy", "200000") + "," + figure("coverage", "100") + "]"
+		}
 		if args[0] == "none" {
 			result = "[]"
 		}
