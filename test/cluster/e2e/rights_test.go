@@ -156,8 +156,7 @@ func uninstalled(t *testing.T, s *stage) {
 	})
 	s.on(t, v, "nvme", 2)
 	// kubectl delete -k, in the order in which kubectl deletes.
-	docs := strings.Split(string(local(t, s.mode.render(t, "v0.2.0"), s.hooks)), "\n---\n")
-	for _, doc := range docs {
+	for doc := range strings.SplitSeq(string(local(t, s.mode.render(t, "v0.2.0"), s.hooks)), "\n---\n") {
 		var object unstructured.Unstructured
 		if err := yaml.Unmarshal([]byte(doc), &object.Object); err != nil {
 			t.Fatal(err)

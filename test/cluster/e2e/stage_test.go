@@ -292,7 +292,7 @@ func (s *stage) memory(ctx context.Context, uuid string) (a mayastor.Attempt, mo
 }
 
 // remembers waits until the volume's own memory says how its last attempt ended.
-func (s *stage) remembers(t *testing.T, uuid string, state string) {
+func (s *stage) remembers(t *testing.T, uuid, state string) {
 	t.Helper()
 	eventually(t, uuid+" remembers "+state, func(ctx context.Context) (bool, error) {
 		a, _, err := s.memory(ctx, uuid)

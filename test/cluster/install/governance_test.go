@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -27,9 +28,7 @@ func govern(t *testing.T, keys map[string]string) {
 	api := suite.Client.CoreV1().ConfigMaps(system)
 	probe := time.Now().Format("150405.000000")
 	data := map[string]string{"maxPoolUsedPercent.max": "no number " + probe}
-	for k, v := range keys {
-		data[k] = v
-	}
+	maps.Copy(data, keys)
 	set := func(data map[string]string) {
 		c := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: tiering.GovernanceName, Namespace: system}, Data: data}
 		_, err := api.Update(t.Context(), c, metav1.UpdateOptions{})

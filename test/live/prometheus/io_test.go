@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"log/slog"
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -30,9 +31,7 @@ func (w work) feed(t *testing.T, p *Prometheus, pv string) {
 			rate = 0
 		}
 		series := map[string]string{"__name__": name, "pv_name": pv, "node": "node-1", "job": "exporter"}
-		for k, v := range w.labels {
-			series[k] = v
-		}
+		maps.Copy(series, w.labels)
 		must(t, p.AppendSeries(series, counter(first, end, time.Minute, func(at time.Time) float64 {
 			return rate * at.Sub(first).Seconds()
 		})))
