@@ -33,7 +33,7 @@ race: ## every test under the race detector, with a part of the kills and random
 
 e2e: ## Jobs and migrators on a real Kubernetes, which it builds once (a quarter of an hour), and 10 000 random runs
 	COUCHESTOR_MODEL_RUNS=10000 go test -count=1 -v -timeout=60m -run='^TestModel$$' ./mayastor
-	$(call each,$(CLUSTER),go test -count=1 -v -timeout=60m -parallel=6 ./...)
+	tools/e2e
 
 lint: ## format, vet and linters
 	$(call each,$(MODULES) $(CLUSTER),go vet ./...)
