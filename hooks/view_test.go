@@ -128,8 +128,8 @@ func TestVolumeAndItsClaimTakeFourHundredBytes(t *testing.T) {
 	const n = 10_000
 	k := newKube()
 	before := heap()
-	k.stream(t, Volumes, n, func(s *scene) map[string]object { return s.volumes })
-	k.stream(t, Claims, n, func(s *scene) map[string]object { return s.claims })
+	k.stream(t, Volumes, n, func(_ int, s *scene) map[string]object { return s.volumes })
+	k.stream(t, Claims, n, func(_ int, s *scene) map[string]object { return s.claims })
 	view := k.mirror.View()
 	each := (heap() - before) / n
 	t.Logf("%d bytes a volume", each)
