@@ -3,11 +3,8 @@ package world
 import (
 	"context"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
-
-	"github.com/prometheus/common/model"
 )
 
 // IO is what one volume did over a stretch of time, reads and writes together.
@@ -61,35 +58,30 @@ func (p *Prometheus) IO(ctx context.Context, volume string, from, to time.Time) 
 	defer cancel()
 	scrape := p.cfg.ScrapeInterval
 	began := time.Now()
-	vec, err := p.io.query(ctx, IOQuery(volume, window, Step(window, scrape), scrape), to)
+	io, err := p.io.io(ctx, IOQuery(volume, window, Step(window, scrape), scrape), to)
 	p.cfg.Observe.query(SourcePrometheus, time.Since(began), err)
-	if err != nil {
-		return IO{}, err
-	}
-	return p.io.io(vec, to)
+	return io, err
 }
 
 // io reads the three figures.
-func (c *promClient) io(vec model.Vector, at time.Time) (IO, error) {
+func (c *promClient) io(ctx context.Context, query string, at time.Time) (IO, error) {
 	var io IO
 	var busy float64
 	figures := map[string]*float64{figureIOPS: &io.IOPS, figureBusy: &busy, figureCoverage: &io.CoveragePercent}
-	for _, s := range vec {
-		if s == nil {
-			return IO{}, c.badAnswer("an empty element in a vector", nil)
-		}
-		name := string(s.Metric[figureLabel])
+	err := c.query(ctx, query, at, func(e element) string {
+		name := string(e.metric[figureLabel])
 		figure := figures[name]
-		value := float64(s.Value)
 		switch {
 		case figure == nil:
-			return IO{}, c.badAnswer("a vector that says nothing of what was asked for, or the same twice", nil)
-		case s.Timestamp.Time().Sub(at).Abs() > maxSkew:
-			return IO{}, c.badAnswer("a value of another time than was asked for", nil)
-		case s.Histogram != nil || math.IsNaN(value) || math.IsInf(value, 0) || value < 0:
-			return IO{}, c.badAnswer("a value that is no number of "+name, nil)
+			return "a vector that says nothing of what was asked for, or the same twice"
+		case e.flaw() != fine:
+			return "a value that is no number of " + name
 		}
-		*figure, figures[name] = value, nil
+		*figure, figures[name] = e.value, nil
+		return ""
+	})
+	if err != nil {
+		return IO{}, err
 	}
 	// Each of the others without the coverage, or the other way round, says that
 	// the stretch holds too little.

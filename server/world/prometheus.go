@@ -6,17 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/config"
-	"github.com/prometheus/common/model"
 )
 
 const (
@@ -31,8 +28,9 @@ const (
 
 // promClient asks one Prometheus.
 type promClient struct {
-	api  promv1.API
 	http *http.Client
+	// queries is the address that queries are sent to.
+	queries string
 	// host is how messages name the server: without credentials.
 	host    string
 	timeout time.Duration
@@ -60,95 +58,155 @@ func newPromClient(address string, httpConfig *config.HTTPClientConfig, transpor
 		}
 	}
 	hc.Transport = &cappedTransport{next: hc.Transport, limit: maxAnswer}
-	client, err := api.NewClient(api.Config{Address: address, Client: hc})
-	if err != nil {
-		return nil, fmt.Errorf("prometheus client: %w", err)
-	}
-	return &promClient{api: promv1.NewAPI(client), http: hc, host: u.Host, timeout: timeout, consequence: noScores}, nil
+	return &promClient{http: hc, queries: u.JoinPath("api/v1/query").String(), host: u.Host, timeout: timeout, consequence: noScores}, nil
 }
 
-// element is what a vector says of one volume.
-type element struct {
-	value float64
-	// flaw is empty, or why the value must not be used, to stand after the name
-	// of what was asked for.
-	flaw string
-}
-
-// vector evaluates the query at one instant and returns its elements by
-// pv_name. The map is empty, and the error nil, if the vector is; elements
-// without a pv_name belong to no volume and are left out, unless all are
-// without. The error is a [*Fault].
-func (c *promClient) vector(ctx context.Context, query string, at time.Time) (map[string]element, error) {
-	vec, err := c.query(ctx, query, at)
+// query evaluates the query at one instant, and has take have each element of the
+// vector that is the answer, as it comes in: what it was given is good only if
+// there is no error in the end. take returns what is wrong with an element, to
+// stand after "What answers is not the API of Prometheus", or "". The error is a
+// [*Fault].
+func (c *promClient) query(ctx context.Context, query string, at time.Time, take func(e element) (wrong string)) error {
+	// A wrong element counts only if the answer is otherwise good.
+	var wrong string
+	a, err := c.ask(ctx, url.Values{
+		"query":   {query},
+		"time":    {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', -1, 64)},
+		"timeout": {c.timeout.String()},
+	}.Encode(), func(raw []byte) error {
+		e, ok, err := elementOf(raw)
+		switch {
+		case err != nil:
+			return err
+		case wrong != "":
+		case !ok:
+			wrong = "an empty element in a vector"
+		case e.at.Time().Sub(at).Abs() > maxSkew:
+			wrong = "a value of another time than was asked for"
+		default:
+			wrong = take(e)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return c.fault(ctx, err)
 	}
-	return c.elements(vec, at)
-}
-
-// query evaluates the query at one instant. The error is a [*Fault].
-func (c *promClient) query(ctx context.Context, query string, at time.Time) (model.Vector, error) {
-	value, warnings, _, err := c.api.Query(ctx, query, at, promv1.WithTimeout(c.timeout))
-	if err != nil {
-		return nil, c.fault(ctx, err)
-	}
-	if w := realWarnings(warnings); len(w) > 0 {
-		return nil, &Fault{
+	if w := realWarnings(a.warnings); len(w) > 0 {
+		return &Fault{
 			Reason: PartialAnswer,
 			Message: fmt.Sprintf("Prometheus at %s warns that its answer may be incomplete (%s), so %s; look at the health of its storage and remote reads.",
 				c.host, clip(w[0]), c.consequence),
 		}
 	}
-	vec, ok := value.(model.Vector)
-	if !ok {
-		what := "no result"
-		if value != nil {
-			what = "a " + value.Type().String()
-		}
-		return nil, c.badAnswer(fmt.Sprintf("%s instead of a vector", what), nil)
+	if a.instead != "" {
+		wrong = a.instead + " instead of a vector"
 	}
-	return vec, nil
+	if wrong != "" {
+		return c.badAnswer(wrong, nil)
+	}
+	return nil
 }
 
-func (c *promClient) elements(vec model.Vector, at time.Time) (map[string]element, error) {
-	out := make(map[string]element, len(vec))
-	for _, s := range vec {
-		if s == nil {
-			return nil, c.badAnswer("an empty element in a vector", nil)
-		}
-		if skew := s.Timestamp.Time().Sub(at).Abs(); skew > maxSkew {
-			return nil, c.badAnswer("a value of another time than was asked for", nil)
-		}
-		name := string(s.Metric[pvName])
-		if name == "" {
-			continue
-		}
-		e := element{value: float64(s.Value)}
-		switch _, twice := out[name]; {
-		case twice:
-			e.flaw = "is in the answer twice"
-		case s.Histogram != nil:
-			e.flaw = "is a histogram"
-		case math.IsNaN(e.value):
-			e.flaw = "is NaN"
-		case math.IsInf(e.value, 0):
-			e.flaw = "is infinite"
-		case e.value < 0:
-			e.flaw = "is negative"
-		}
-		out[name] = e
+// ask sends the form by POST, which has no bound on its length, and by GET if
+// POST is not allowed.
+func (c *promClient) ask(ctx context.Context, form string, element func(raw []byte) error) (reply, error) {
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, c.queries, strings.NewReader(form))
+	if err != nil {
+		return reply{}, fmt.Errorf("ask by POST: %w", err)
 	}
-	if len(vec) > 0 && len(out) == 0 {
-		return nil, c.badAnswer("a vector without the label "+pvName, nil)
+	post.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	// Tells net/http that it may be sent anew over another connection.
+	post.Header["Idempotency-Key"] = nil
+	status, a, err := c.do(post, element)
+	switch status {
+	case http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	default:
+		return a, err
 	}
-	return out, nil
+	get, err := http.NewRequestWithContext(ctx, http.MethodGet, c.queries+"?"+form, http.NoBody)
+	if err != nil {
+		return reply{}, fmt.Errorf("ask by GET: %w", err)
+	}
+	_, a, err = c.do(get, element)
+	return a, err
 }
+
+// do makes one request. status is 0 if there is no response.
+func (c *promClient) do(r *http.Request, element func(raw []byte) error) (status int, a reply, err error) {
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return 0, a, err
+	}
+	defer resp.Body.Close()
+	status = resp.StatusCode
+	good := status/100 == 2
+	// These come with an answer of the API that says why.
+	explained := status == http.StatusBadRequest || status == http.StatusUnprocessableEntity
+	body := &trackedReader{Reader: resp.Body}
+	var bad error
+	if good || explained {
+		if !good {
+			element = nil
+		}
+		a, bad = decodeReply(body, element)
+	}
+	// The connection can be used again only if all was read; and what could not
+	// be read to its end says nothing by its beginning.
+	_, _ = io.Copy(io.Discard, body)
+	if body.err != nil {
+		return status, a, body.err
+	}
+	switch {
+	case good && bad != nil:
+		err = &apiError{badResponse, bad.Error()}
+	case good && a.status == "error":
+		err = &apiError{a.errorType, a.err}
+	case good:
+	case explained && bad == nil && a.status == "success":
+		err = &apiError{badResponse, "inconsistent body for response code"}
+	case explained && bad == nil:
+		err = &apiError{cmp.Or(a.errorType, clientError), cmp.Or(a.err, fmt.Sprintf("client error: %d", status))}
+	case status/100 == 4:
+		err = &apiError{clientError, fmt.Sprintf("client error: %d", status)}
+	case status/100 == 5:
+		err = &apiError{"server_error", fmt.Sprintf("server error: %d", status)}
+	default:
+		err = &apiError{badResponse, fmt.Sprintf("bad response code %d", status)}
+	}
+	return status, a, err
+}
+
+// trackedReader keeps the error that ended reading before the end.
+type trackedReader struct {
+	io.Reader
+	err error
+}
+
+func (r *trackedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+// apiError is an answer that says that there is none. kind is a word of the API
+// of Prometheus for it, or one of those below.
+type apiError struct{ kind, message string }
+
+func (e *apiError) Error() string { return e.kind + ": " + e.message }
+
+const (
+	badResponse = "bad_response"
+	clientError = "client_error"
+	// timedOutKind is the word of the API for a query that took too long.
+	timedOutKind = "timeout"
+)
 
 // realWarnings returns the warnings, sorted, without the remarks on style that
 // Prometheus before 3.0 puts among them. One such remark comes with each
 // answer, as Mayastor's counters do not end in _total.
-func realWarnings(all promv1.Warnings) []string {
+func realWarnings(all []string) []string {
 	w := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return strings.HasPrefix(s, "PromQL info:") })
 	slices.Sort(w)
 	return w
@@ -170,7 +228,7 @@ func (c *promClient) fault(ctx context.Context, err error) *Fault {
 	if errors.Is(err, errTooLong) {
 		return c.badAnswer(errTooLong.Error(), err)
 	}
-	e, ok := errors.AsType[*promv1.Error](err)
+	e, ok := errors.AsType[*apiError](err)
 	if !ok {
 		return &Fault{
 			Reason:  Unreachable,
@@ -180,16 +238,16 @@ func (c *promClient) fault(ctx context.Context, err error) *Fault {
 	}
 	f := &Fault{Reason: QueryFailed, Err: err}
 	switch {
-	case e.Type == promv1.ErrBadResponse:
-		return c.badAnswer(clip(e.Msg), err)
-	case e.Type == promv1.ErrTimeout:
+	case e.kind == badResponse:
+		return c.badAnswer(clip(e.message), err)
+	case e.kind == timedOutKind:
 		f.Reason = TimedOut
-	case e.Msg == "client error: 401", e.Msg == "client error: 403":
+	case e.message == "client error: 401", e.message == "client error: 403":
 		f.Reason = Unauthorized
-		f.Message = fmt.Sprintf("Prometheus at %s refuses the credentials (%s), %s; check the file of --prometheus-http-config.", c.host, clip(e.Msg), consequence)
+		f.Message = fmt.Sprintf("Prometheus at %s refuses the credentials (%s), %s; check the file of --prometheus-http-config.", c.host, clip(e.message), consequence)
 		return f
 	}
-	f.Message = fmt.Sprintf("Prometheus at %s answers with an error (%s), %s; look at its log.", c.host, clip(e.Msg), consequence)
+	f.Message = fmt.Sprintf("Prometheus at %s answers with an error (%s), %s; look at its log.", c.host, clip(e.message), consequence)
 	return f
 }
 

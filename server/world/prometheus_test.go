@@ -679,7 +679,7 @@ func TestAnswerThatNeverEndsIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.http.Transport.(*cappedTransport).limit = 1 << 20
-	_, err = c.vector(t.Context(), "up", time.Now())
+	err = c.vector(t.Context(), "up", time.Now(), newReading(nil), scoreVector)
 	if got := asFault(err); got.Reason != BadAnswer || !strings.Contains(got.Message, "more than 64 MiB") {
 		t.Errorf("got %v, want the answer refused for its length", err)
 	}
@@ -783,64 +783,4 @@ func TestClipKeepsOneShortLine(t *testing.T) {
 			t.Errorf("clip(%q) = %q, want %q", c.in, got, c.want)
 		}
 	}
-}
-
-// BenchmarkReading is one round: three vectors decoded and joined.
-func BenchmarkReading(b *testing.B) {
-	for _, volumes := range []int{100, 1_000, 10_000} {
-		b.Run(strconv.Itoa(volumes), func(b *testing.B) {
-			names := make([]string, volumes)
-			for i := range names {
-				names[i] = fmt.Sprintf("pvc-5e1f0000-0000-4000-8000-%012d=%d.25", i, i)
-			}
-			now := strconv.FormatInt(time.Now().Unix(), 10)
-			body := strings.ReplaceAll(vectorOf(names...), "NOW", now)
-			f := &fakeProm{score: body, reads: body, writes: body}
-			p, err := NewPrometheus(PrometheusConfig{
-				URL: "http://prom.test", Transport: f, ScrapeInterval: time.Minute,
-				Limits: testLimits, Log: slog.New(slog.DiscardHandler),
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer p.Close()
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.read(b.Context(), time.Hour); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// FuzzAnswer: whatever Prometheus sends, nothing panics, and a known sample is
-// never made of what is no number.
-func FuzzAnswer(f *testing.F) {
-	for _, body := range []string{
-		vectorOf("a=1"), vectorOf("a=NaN", "a=1"), vectorOf(), answer("matrix", "[]"), answer("scalar", `[NOW,"1"]`),
-		answer("vector", `[{"metric":{"pv_name":"a"},"histogram":[NOW,{}]}]`), "null", "{}", "<html>", `{"status":"error"}`,
-	} {
-		f.Add(strings.ReplaceAll(body, "NOW", "1700000000"))
-	}
-	at := time.Unix(1700000000, 0)
-	f.Fuzz(func(t *testing.T, body string) {
-		c, err := newPromClient("http://prom.test", nil, &fakeProm{score: body}, time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := c.vector(t.Context(), "score", at)
-		if err != nil {
-			if asFault(err).Reason == Internal {
-				t.Errorf("a fault of our own: %v", err)
-			}
-			return
-		}
-		samples, _ := c.samples(v, v, v)
-		for name, s := range samples {
-			if s.Known() && (v[name].flaw != "" || s.IOPS() < 0 || s.IOPS() != s.IOPS()) {
-				t.Errorf("%q is known as %v of %+v", name, s.IOPS(), v[name])
-			}
-		}
-	})
 }

@@ -194,19 +194,37 @@ func (p *Prometheus) cell(over time.Duration) *cell[map[string]tiering.Sample] {
 func (p *Prometheus) read(ctx context.Context, over time.Duration) (map[string]tiering.Sample, error) {
 	at := time.Now().Truncate(time.Millisecond)
 	step := Step(over, p.cfg.ScrapeInterval)
-	var vectors [3]map[string]element
-	for i, query := range []string{
-		ScoreQuery(over, step, p.cfg.ScrapeInterval), CoverageQuery(ReadOps, over, step), CoverageQuery(WriteOps, over, step),
+	r := newReading(p.names())
+	for i, query := range [vectors]string{
+		scoreVector:  ScoreQuery(over, step, p.cfg.ScrapeInterval),
+		readsVector:  CoverageQuery(ReadOps, over, step),
+		writesVector: CoverageQuery(WriteOps, over, step),
 	} {
 		began := time.Now()
-		v, err := p.client.vector(ctx, query, at)
+		err := p.client.vector(ctx, query, at, r, i)
 		p.cfg.Observe.query(SourcePrometheus, time.Since(began), err)
 		if err != nil {
 			return nil, err
 		}
-		vectors[i] = v
 	}
-	return p.client.samples(vectors[0], vectors[1], vectors[2])
+	return p.client.samples(r)
+}
+
+// names returns the samples of the window that was read last: what is known of
+// the names of volumes. It is nil if nothing is.
+func (p *Prometheus) names() map[string]tiering.Sample {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var last *snapshot[map[string]tiering.Sample]
+	for _, w := range p.windows {
+		if s := w.cell.current.Load(); s.known() && (last == nil || s.began.After(last.began)) {
+			last = s
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	return last.value
 }
 
 // Tried reports whether one reading has ended, good or not.
