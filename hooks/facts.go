@@ -20,8 +20,11 @@ import (
 // and then shared; but for routes they are never changed.
 type facts struct {
 	inventory *mayastor.Inventory
-	// volumes hold only what Mayastor knows, in the inventory's order.
-	volumes []tiering.Volume
+	// reading numbers it; 0 for none.
+	reading uint64
+	// volumes hold only what Mayastor knows, in the inventory's order. They are
+	// worked out when they are asked for.
+	volumes func() []tiering.Volume
 	index   map[string]int
 	pools   []tiering.Pool
 	nodes   []tiering.Node
@@ -38,6 +41,8 @@ type facts struct {
 type factsCache struct {
 	mu   sync.Mutex
 	last *facts
+	// readings counts them.
+	readings uint64
 }
 
 // of returns the facts of a reading, which may be nil.
@@ -45,22 +50,29 @@ func (c *factsCache) of(inventory *mayastor.Inventory) *facts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil || c.last.inventory != inventory {
-		c.last = newFacts(inventory)
+		last := c.last
+		c.last = newFacts(inventory, last)
+		c.readings++
+		c.last.reading = c.readings
 	}
 	return c.last
 }
 
-func newFacts(inventory *mayastor.Inventory) *facts {
+// newFacts returns the facts of a reading; last are those of the one before, or
+// nil.
+func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
 	f := &facts{inventory: inventory}
 	if inventory == nil {
 		return f
 	}
-	f.index = make(map[string]int, len(inventory.Volumes))
-	f.volumes = make([]tiering.Volume, len(inventory.Volumes))
-	for i := range inventory.Volumes {
-		f.index[inventory.Volumes[i].Spec.UUID] = i
-		f.volumes[i] = volumeFacts(&inventory.Volumes[i])
-	}
+	f.index = indexOf(inventory, last)
+	f.volumes = sync.OnceValue(func() []tiering.Volume {
+		volumes := make([]tiering.Volume, len(inventory.Volumes))
+		for i := range volumes {
+			volumes[i] = volumeFacts(&inventory.Volumes[i])
+		}
+		return volumes
+	})
 	for i := range inventory.Pools {
 		f.pools = append(f.pools, poolFacts(&inventory.Pools[i], inventory))
 	}
@@ -75,13 +87,30 @@ func newFacts(inventory *mayastor.Inventory) *facts {
 	return f
 }
 
-// volume returns what Mayastor knows of a volume; nil if it does not list it.
-func (f *facts) volume(uuid string) *tiering.Volume {
-	i, ok := f.index[uuid]
-	if !ok {
-		return nil
+// indexOf returns the place of each volume: that of the reading before if it
+// listed the same.
+func indexOf(inventory *mayastor.Inventory, last *facts) map[string]int {
+	if last != nil && last.inventory != nil && slices.EqualFunc(last.inventory.Volumes, inventory.Volumes, func(a, b mayastor.Volume) bool { return a.Spec.UUID == b.Spec.UUID }) {
+		return last.index
 	}
-	return &f.volumes[i]
+	index := make(map[string]int, len(inventory.Volumes))
+	for i := range inventory.Volumes {
+		index[inventory.Volumes[i].Spec.UUID] = i
+	}
+	return index
+}
+
+// volume returns what Mayastor knows of a volume; the zero value if it does not
+// list it. again is true if somebody who does not remember it will ask again.
+func (f *facts) volume(uuid string, again bool) tiering.Volume {
+	i, ok := f.index[uuid]
+	switch {
+	case !ok:
+		return tiering.Volume{}
+	case again:
+		return f.volumes()[i]
+	}
+	return volumeFacts(&f.inventory.Volumes[i])
 }
 
 func volumeFacts(v *mayastor.Volume) tiering.Volume {

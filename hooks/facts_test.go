@@ -107,7 +107,7 @@ func TestFactsOfTheCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSources()
 			c.change(s.mayastor.Inventory)
-			f := newFacts(s.mayastor.Inventory)
+			f := newFacts(s.mayastor.Inventory, nil)
 			if (c.unsettled == "") != (f.unsettled == "") || !strings.Contains(f.unsettled, c.unsettled) {
 				t.Errorf("got unsettled %q, want %q", f.unsettled, c.unsettled)
 			}
@@ -136,7 +136,7 @@ func TestPoolIsOnlineOnlyWithItsNumbers(t *testing.T) {
 	} {
 		s := newSources()
 		change(&s.mayastor.Inventory.Pools[0])
-		f := newFacts(s.mayastor.Inventory)
+		f := newFacts(s.mayastor.Inventory, nil)
 		if f.pools[0].Online || !f.pools[0].OnlineSince.IsZero() || !f.pools[1].Online || f.pools[1].OnlineSince.IsZero() {
 			t.Errorf("%s: got %+v and %+v, want only the second Online", name, f.pools[0], f.pools[1])
 		}

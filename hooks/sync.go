@@ -175,7 +175,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 	if len(faults) > 0 {
 		c.now = h.config.Now()
 		in.Now = c.now
-		in.Volumes = join(&policy, h.bound(q.Related), rs, newFacts(nil), tiering.Scores{}, recorded)
+		in.Volumes = h.join(q.Related, &joining{policy: &policy, runs: rs, facts: newFacts(nil, nil), history: recorded})
 		plan = tiering.Decide(in)
 		if n := rs.active(); n != next.ActiveMigrations {
 			next.ActiveMigrations, next.LastReconcileTime = n, nil
@@ -191,7 +191,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		in.World = facts.world(scores.Source, reading.Source, q.Related.DiskPools)
 		in.World.Kubernetes = kubernetes
 		in.World.ScoresReadAt = scores.ReadAt
-		in.Volumes = join(&policy, h.bound(q.Related), rs, facts, scores, recorded)
+		in.Volumes = h.join(q.Related, &joining{policy: &policy, runs: rs, facts: facts, samples: scores.Samples, history: recorded})
 		in.Route, in.Candidates = facts.route(&policy.Rules), facts.candidates(&policy.Rules)
 		in.Others, in.Broken = h.others(q)
 		in.Governed = c.governed
@@ -218,12 +218,13 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 	return c
 }
 
-// bound joins what is related, or has it from an earlier request.
-func (h *Hooks) bound(view *View) *bound {
+// join returns the volumes of a decision. What it remembers for the next is of
+// use only where a view outlives its request.
+func (h *Hooks) join(view *View, j *joining) []*tiering.Volume {
 	if h.config.Cluster == nil {
-		return bind(view)
+		return bind(view, nil).join(j)
 	}
-	return h.views.of(view)
+	return h.views.join(view, j)
 }
 
 // others are the cluster's other policies, and the names of those that do not

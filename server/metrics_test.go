@@ -78,8 +78,8 @@ func decided(now time.Time) (*tiering.Plan, *tiering.StoragePolicyStatus) {
 	node := func(pool string) tiering.Node {
 		return tiering.Node{Name: "n-" + pool, Online: true, OnlineSince: long, Version: "2.10.0"}
 	}
-	volume := func(n int, iops float64, pools ...string) tiering.Volume {
-		v := tiering.Volume{
+	volume := func(n int, iops float64, pools ...string) *tiering.Volume {
+		v := &tiering.Volume{
 			Name: fmt.Sprintf("pvc-%d", n), UUID: fmt.Sprint(n), StorageClass: "mayastor", ClaimNamespace: "shop", ClaimName: fmt.Sprintf("data-%d", n),
 			Listed: true, SizeBytes: 10,
 		}
@@ -94,7 +94,7 @@ func decided(now time.Time) (*tiering.Plan, *tiering.StoragePolicyStatus) {
 		}
 		return v
 	}
-	volumes := []tiering.Volume{
+	volumes := []*tiering.Volume{
 		volume(1, 6000, "hot-1"), volume(2, 10, "hot-1"), volume(3, 9000, "cold-1"),
 		volume(4, 200000, "cold-1"), volume(5, -1, "hot-1", "cold-1"), volume(6, 7000, "cold-1"),
 	}

@@ -138,11 +138,11 @@ func (p *Plan) over(q *Proposal, seen bool) ProposalOutcome {
 // open reports whether a move of a proposal may still start, and if not,
 // whether that is because an attempt at its volume was begun since.
 func (p *Plan) open(m *ProposedMove) (open, begun bool) {
-	i := slices.IndexFunc(p.in.Volumes, func(v Volume) bool { return v.Name == m.VolumeName })
+	i := slices.IndexFunc(p.in.Volumes, func(v *Volume) bool { return v.Name == m.VolumeName })
 	if i < 0 {
 		return false, false
 	}
-	v := &p.in.Volumes[i]
+	v := p.in.Volumes[i]
 	if next(v) != m.Attempt {
 		return false, next(v) > m.Attempt
 	}

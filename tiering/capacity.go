@@ -76,8 +76,7 @@ func (l *ledger) room(p *Pool, place, usedPercent int) int64 {
 // where one of them may put a replica.
 func (p *Plan) inFlight() *ledger {
 	l := &ledger{reserved: make([]int64, len(p.in.World.Pools))}
-	for i := range p.in.Volumes {
-		v := &p.in.Volumes[i]
+	for _, v := range p.in.Volumes {
 		if v.Live == nil {
 			continue
 		}

@@ -18,8 +18,10 @@ type Input struct {
 	Others []Policy
 	World  *World
 	// Volumes are all volumes of the cluster that concern the policy (see
-	// [Policy.Concerns]), in any order.
-	Volumes []Volume
+	// [Policy.Concerns]), in any order; none is nil. They may be shared between
+	// inputs. A plan that is kept holds on to those it decided on, so they should
+	// not lie in one array with many others.
+	Volumes []*Volume
 	// Route is asked for each volume that wants to move and passed the gates
 	// before it; it must be pure. nil refuses every move.
 	Route func(v *Volume, to Tier, pools []string) Route

@@ -41,7 +41,7 @@ func open(start, end string) inputEdit {
 
 // runs lets another volume of node-1 move.
 func runs(in *Input) {
-	in.Volumes = append(in.Volumes, volume("w", live(LiveJob{Name: "j", Policy: "other", From: Cold, To: Hot, TargetPools: []string{"hot-2"}})))
+	in.Volumes = append(in.Volumes, new(volume("w", live(LiveJob{Name: "j", Policy: "other", From: Cold, To: Hot, TargetPools: []string{"hot-2"}}))))
 }
 
 // holdCases has one case for each kind of hold.
@@ -112,7 +112,7 @@ func holdCases(t prover) []gateCase {
 		{name: "the cluster's cap", input: inp(limits(func(l *Limits) { l.MaxConcurrentMigrations = 0 }))},
 		{name: "the policy's cap", input: inp(func(in *Input) {
 			in.Policy.Rules.MaxConcurrentMigrations = 1
-			in.Volumes = append(in.Volumes, volume("w", live(LiveJob{Policy: "gold", To: Hot})))
+			in.Volumes = append(in.Volumes, new(volume("w", live(LiveJob{Policy: "gold", To: Hot}))))
 		})},
 		{name: "a freeze", input: inp(governed(t, free(frozenUntil(noon().Add(time.Hour))...)))},
 		{name: "a freeze without an end", input: inp(func(in *Input) {
@@ -137,7 +137,7 @@ func holdCases(t prover) []gateCase {
 			b.approve = b.status.Proposal.Digest
 			b.look(time.Minute)
 			in.Previous, in.Approve, in.Policy.UID = &b.status, b.approve, b.uid
-			in.Now, in.Volumes = b.now, append(in.Volumes, b.volumes...)
+			in.Now, in.Volumes = b.now, append(in.Volumes, each(b.volumes)...)
 		})},
 		{name: "an old view of Kubernetes", input: inp(where(func(w *World) { w.Kubernetes = &Source{Reason: "TooOld"} }))},
 	}

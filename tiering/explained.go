@@ -382,16 +382,6 @@ func (p *Plan) Keep() *Plan {
 			k.kept[i] = judge
 		}
 	}
-	// The decisions point into the volumes of the whole cluster. Where they are
-	// most of them the array may stay, else it would be held for a few.
-	if 2*len(p.Decisions) < len(p.in.Volumes) {
-		k.Decisions = slices.Clone(p.Decisions)
-		mine := make([]Volume, len(p.Decisions))
-		for i := range mine {
-			mine[i] = *p.Decisions[i].Volume
-			k.Decisions[i].Volume = &mine[i]
-		}
-	}
 	k.rivals = p.rivals.only(p.Decisions)
 	k.in.Volumes, k.in.Others, k.in.Route, k.in.Candidates = nil, nil, nil, nil
 	return &k

@@ -184,10 +184,19 @@ func anyRoute(w *World) func(*Volume, Tier, []string) Route {
 
 type inputEdit func(*Input)
 
+// each returns the places of volumes.
+func each(volumes []Volume) []*Volume {
+	all := make([]*Volume, len(volumes))
+	for i := range volumes {
+		all[i] = &volumes[i]
+	}
+	return all
+}
+
 func input(t prover, volumes []Volume, edits ...inputEdit) Input {
 	t.Helper()
 	in := Input{
-		Now: noon(), Policy: policy(t, "gold"), World: world(), Volumes: volumes,
+		Now: noon(), Policy: policy(t, "gold"), World: world(), Volumes: each(volumes),
 		Limits: Limits{MaxConcurrentMigrations: 2, RebuildBytesPerSecond: 100 << 20, Settle: 10 * time.Minute},
 	}
 	for _, edit := range edits {

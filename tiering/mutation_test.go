@@ -57,7 +57,7 @@ func mutations() map[string]mutation {
 		"CooldownPeriod": {change: func(s *StoragePolicySpec) { s.CooldownPeriod = new(Duration("1h")) }, volume: cooled},
 		"MaxConcurrentMigrations": {
 			change: func(s *StoragePolicySpec) { s.MaxConcurrentMigrations = n(1) },
-			input:  inp(func(in *Input) { in.Volumes = append(in.Volumes, volume("w")) }),
+			input:  inp(func(in *Input) { in.Volumes = append(in.Volumes, new(volume("w"))) }),
 		},
 		"MigrationTimeout":       set(func(s *StoragePolicySpec) { s.MigrationTimeout = new(Duration("1s")) }),
 		"AllowReducedRedundancy": {change: func(s *StoragePolicySpec) { s.AllowReducedRedundancy = new(true) }, elsewhere: "the route and the Job"},

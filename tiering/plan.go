@@ -192,8 +192,7 @@ type concern struct {
 func (p *Plan) concerned() []concern {
 	var mine []concern
 	var owners map[string]bool
-	for i := range p.in.Volumes {
-		v := &p.in.Volumes[i]
+	for _, v := range p.in.Volumes {
 		c := concern{v: v, selected: p.in.Policy.Rules.Selects(v)}
 		if c.selected {
 			c.winner = p.rivals.winner(v)

@@ -148,7 +148,7 @@ func drawInput(t *rapid.T) Input {
 		in.Others = []Policy{drawPolicy(t, "other"), drawPolicy(t, "another")}
 	}
 	for i := range rapid.IntRange(0, 14).Draw(t, "volumes") {
-		in.Volumes = append(in.Volumes, drawVolume(t, fmt.Sprintf("v%02d", i)))
+		in.Volumes = append(in.Volumes, new(drawVolume(t, fmt.Sprintf("v%02d", i))))
 	}
 	in.Route = anyRoute(in.World)
 	return in
@@ -231,6 +231,7 @@ func TestNoDataNeverMovesData(t *testing.T) {
 		blind := rapid.IntRange(0, len(in.Volumes)-1).Draw(t, "which")
 		other := in
 		other.Volumes = slices.Clone(in.Volumes)
+		other.Volumes[blind] = new(*in.Volumes[blind])
 		other.Volumes[blind].Sample = pick(t, "how", Sample{}, UnknownSample("reads only"), UnknownSample("writes only"))
 		after := planOf(t, other)
 		if len(before.Decisions) != len(after.Decisions) {
@@ -306,8 +307,7 @@ func TestCapacityIsNeverPromisedTwice(t *testing.T) {
 					used, lands = used+space(d.Volume), true
 				}
 			}
-			for i := range in.Volumes {
-				v := &in.Volumes[i]
+			for _, v := range in.Volumes {
 				if v.Live != nil && !v.Live.Recovery && slices.Contains(v.Live.TargetPools, pool.Name) && (v.Thin || !isOn(v, pool.Name)) {
 					used += space(v)
 				}
@@ -346,8 +346,7 @@ func TestWhatIsLiveIsMovingAndWhatIsUncleanIsRecoveredOnce(t *testing.T) {
 			other.Others = append([]Policy{in.Policy}, in.Others...)
 			plans = append(plans, planOf(t, other))
 		}
-		for i := range in.Volumes {
-			v := &in.Volumes[i]
+		for _, v := range in.Volumes {
 			recoveries, begun := 0, 0
 			for _, p := range plans {
 				k, ok := p.Find(v.Name)
@@ -400,7 +399,8 @@ func TestStatusDoesNotFollowFiguresThatChangeAllTheTime(t *testing.T) {
 		other.Now = in.Now.Add(17 * time.Second)
 		other.Volumes = slices.Clone(in.Volumes)
 		for i := range other.Volumes {
-			v := &other.Volumes[i]
+			v := new(*in.Volumes[i])
+			other.Volumes[i] = v
 			if v.Sample.known {
 				// By so little that it stays in its band.
 				if moved := v.Sample.iops * 1.000001; in.Policy.bandOf(v.Sample.iops) == in.Policy.bandOf(moved) {
@@ -430,7 +430,7 @@ func TestVolumesThatDoNotConcernThePolicyAreOfNoEffect(t *testing.T) {
 		in := drawInput(t)
 		all := planOf(t, in)
 		kept := in
-		kept.Volumes = slices.DeleteFunc(slices.Clone(in.Volumes), func(v Volume) bool { return !in.Policy.Concerns(&v) })
+		kept.Volumes = slices.DeleteFunc(slices.Clone(in.Volumes), func(v *Volume) bool { return !in.Policy.Concerns(v) })
 		few := planOf(t, kept)
 		if a, b := marshalRapid(t, all), marshalRapid(t, few); a != b {
 			t.Errorf("with all volumes\n%s\nwith those that concern the policy\n%s", a, b)

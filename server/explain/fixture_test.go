@@ -60,15 +60,15 @@ func sample(iops, coverage float64) tiering.Sample {
 	return s
 }
 
-func volume(claim, pool string, iops float64, edits ...func(*tiering.Volume)) tiering.Volume {
-	v := tiering.Volume{
+func volume(claim, pool string, iops float64, edits ...func(*tiering.Volume)) *tiering.Volume {
+	v := &tiering.Volume{
 		Name: "pvc-" + claim, UUID: "uuid-" + claim, ClaimNamespace: "shop", ClaimName: claim, StorageClass: "mayastor",
 		Listed: true, SizeBytes: 10 * gib, AllocatedBytes: 4 * gib, Thin: true,
 		Replicas: []tiering.Replica{{UUID: "r1", Pool: pool, Node: nodeOf(pool)}},
 		Sample:   sample(iops, 100),
 	}
 	for _, edit := range edits {
-		edit(&v)
+		edit(v)
 	}
 	return v
 }
@@ -98,7 +98,7 @@ func town(t *testing.T, now time.Time) tiering.Input {
 	w.Pools = append(w.Pools, tiering.Pool{Name: "torn", Node: "node-9", Conflict: "label tier is \"hot\" in Mayastor and \"cold\" on the DiskPool object"})
 	return tiering.Input{
 		Now: now, Policy: policy(t, "db"), World: w,
-		Volumes: []tiering.Volume{
+		Volumes: []*tiering.Volume{
 			volume("busy", "cold-1", 6120.5),
 			volume("idle", "hot-2", 3, func(v *tiering.Volume) { v.Thin = false }),
 			volume("cooling", "cold-2", 9000, func(v *tiering.Volume) {

@@ -136,7 +136,7 @@ func plainPlan(t *testing.T, n int) *tiering.Plan {
 	t.Helper()
 	in := tiering.Input{Now: noon(), Policy: policy(t, "db"), World: &tiering.World{}}
 	for range n {
-		in.Volumes = append(in.Volumes, tiering.Volume{Name: "v", StorageClass: "mayastor"})
+		in.Volumes = append(in.Volumes, &tiering.Volume{Name: "v", StorageClass: "mayastor"})
 	}
 	return tiering.Decide(in)
 }
@@ -180,7 +180,7 @@ func TestThePageDoesNotHoldTheCluster(t *testing.T) {
 	func() {
 		in := town(t, noon())
 		for range n {
-			in.Volumes = append(in.Volumes, tiering.Volume{Name: "other", StorageClass: "other"})
+			in.Volumes = append(in.Volumes, &tiering.Volume{Name: "other", StorageClass: "other"})
 		}
 		p := tiering.Decide(in)
 		s := p.Status(tiering.StoragePolicyStatus{})

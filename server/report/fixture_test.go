@@ -108,8 +108,12 @@ func routed(v *tiering.Volume, to tiering.Tier, pools []string) tiering.Route {
 }
 
 func input(now time.Time, p tiering.Policy, w *tiering.World, volumes []tiering.Volume, others ...tiering.Policy) tiering.Input {
+	each := make([]*tiering.Volume, len(volumes))
+	for i := range volumes {
+		each[i] = &volumes[i]
+	}
 	return tiering.Input{
-		Now: now, Policy: p, World: w, Volumes: volumes, Others: others,
+		Now: now, Policy: p, World: w, Volumes: each, Others: others,
 		Limits: tiering.Limits{MaxConcurrentMigrations: 6, RebuildBytesPerSecond: 100 << 20}, Route: routed,
 	}
 }
