@@ -18,7 +18,7 @@ func (f *facts) candidates(rules *tiering.Rules) func(*tiering.Volume, []string)
 		volume, pools, nodes := f.inventory.Volumes[i], f.inventory.Pools, f.inventory.Nodes
 		ask := askOf(rules, targets)
 		return func() []tiering.Candidate {
-			judged := mayastor.Targets(volume, pools, nodes, ask)
+			judged := mayastor.Targets(volume.Volume(), pools, nodes, ask)
 			all := make([]tiering.Candidate, len(judged))
 			for k, c := range judged {
 				all[k] = tiering.Candidate{Pool: c.Pool, Node: c.Node, Reject: c.Reject, Reason: string(c.Reason)}

@@ -47,7 +47,9 @@ func TestEachPoolOfTheTierIsExplainedAlsoForAVolumeThatIsHeld(t *testing.T) {
 	}
 	r.mayastor.Inventory = &inv
 	// Unpublished and yet known to be busy: it is held long before the route.
-	inv.Volumes[0].Spec.Target, inv.Volumes[0].State.Target = nil, nil
+	v := inv.Volumes[0].Volume()
+	v.Spec.Target, v.State.Target = nil, nil
+	inv.Volumes = mayastor.Pack(v)
 	r.sync(t)
 
 	e := k.explain(t, 1)

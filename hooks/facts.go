@@ -69,7 +69,7 @@ func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
 	f.volumes = sync.OnceValue(func() []tiering.Volume {
 		volumes := make([]tiering.Volume, len(inventory.Volumes))
 		for i := range volumes {
-			volumes[i] = volumeFacts(&inventory.Volumes[i])
+			volumes[i] = volumeFacts(inventory.Volumes[i].Volume())
 		}
 		return volumes
 	})
@@ -90,12 +90,12 @@ func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
 // indexOf returns the place of each volume: that of the reading before if it
 // listed the same.
 func indexOf(inventory *mayastor.Inventory, last *facts) map[string]int {
-	if last != nil && last.inventory != nil && slices.EqualFunc(last.inventory.Volumes, inventory.Volumes, func(a, b mayastor.Volume) bool { return a.Spec.UUID == b.Spec.UUID }) {
+	if last != nil && last.inventory != nil && slices.EqualFunc(last.inventory.Volumes, inventory.Volumes, func(a, b mayastor.Packed) bool { return a.Compare(b) == 0 }) {
 		return last.index
 	}
 	index := make(map[string]int, len(inventory.Volumes))
 	for i := range inventory.Volumes {
-		index[inventory.Volumes[i].Spec.UUID] = i
+		index[inventory.Volumes[i].UUID()] = i
 	}
 	return index
 }
@@ -110,10 +110,10 @@ func (f *facts) volume(uuid string, again bool) tiering.Volume {
 	case again:
 		return f.volumes()[i]
 	}
-	return volumeFacts(&f.inventory.Volumes[i])
+	return volumeFacts(f.inventory.Volumes[i].Volume())
 }
 
-func volumeFacts(v *mayastor.Volume) tiering.Volume {
+func volumeFacts(v mayastor.Volume) tiering.Volume {
 	t := tiering.Volume{
 		UUID: v.Spec.UUID, Listed: true,
 		SizeBytes: v.Spec.Size,
@@ -129,7 +129,7 @@ func volumeFacts(v *mayastor.Volume) tiering.Volume {
 		r := v.State.Replicas[uuid]
 		t.Replicas = append(t.Replicas, tiering.Replica{UUID: uuid, Pool: r.Pool, Node: r.Node})
 	}
-	for _, refusal := range mayastor.Healthy(*v) {
+	for _, refusal := range mayastor.Healthy(v) {
 		switch refusal.Reason {
 		case mayastor.ReasonUnpublished, mayastor.ReasonTemporaryTarget, mayastor.ReasonTargetProtocol:
 			t.Unpublished = cmp.Or(t.Unpublished, refusal.Sentence)

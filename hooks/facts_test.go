@@ -57,9 +57,9 @@ func TestFactsOfAVolume(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSources()
 			s.place(1, "cold-1", "hot-2")
-			v := s.mayastor.Inventory.Volumes[0]
+			v := s.mayastor.Inventory.Volumes[0].Volume()
 			c.change(&v)
-			got := volumeFacts(&v)
+			got := volumeFacts(v)
 			want := tiering.Volume{
 				UUID: uuid(1), Listed: true, SizeBytes: 10 << 30, AllocatedBytes: 10 << 30, Thin: true,
 				Replicas: []tiering.Replica{{UUID: uuid(1) + "-r0", Pool: "cold-1", Node: "n1"}, {UUID: uuid(1) + "-r1", Pool: "hot-2", Node: "n2"}},

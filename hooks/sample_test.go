@@ -41,8 +41,10 @@ func sample(t testing.TB) *rig {
 		}
 	}
 	inv := r.mayastor.Inventory
-	last := &inv.Volumes[slices.IndexFunc(inv.Volumes, func(v mayastor.Volume) bool { return v.Spec.UUID == uuid(6) })]
+	at := slices.IndexFunc(inv.Volumes, func(v mayastor.Packed) bool { return v.UUID() == uuid(6) })
+	last := inv.Volumes[at].Volume()
 	last.Spec.Target, last.State.Target = nil, nil
+	inv.Volumes[at] = mayastor.Pack(last)[0]
 	j := r.run(4, 2)
 	j.at("metadata", "annotations")[ScoreAnnotation] = "8300.0"
 	started := attempt(2, mayastor.Started, noon.Add(-9*time.Minute))

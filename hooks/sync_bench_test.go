@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -28,18 +29,19 @@ func (r *rig) populate(n int) {
 	inv := *r.mayastor.Inventory
 	r.mayastor.Inventory = &inv
 	r.place(1, "cold-1", "cold-2")
-	one := r.mayastor.Inventory.Volumes[0]
-	inv.Volumes = nil
+	one := r.mayastor.Inventory.Volumes[0].Volume()
+	all := make([]mayastor.Volume, 0, n)
 	for i := 1; i <= n; i++ {
 		v := one
 		v.Spec.UUID = uuid(i)
-		inv.Volumes = append(inv.Volumes, v)
+		all = append(all, v)
 		iops := float64(middle)
 		if i%10 == 0 {
 			iops = busy + float64(i)
 		}
 		r.score(i, iops)
 	}
+	inv.Volumes = mayastor.Pack(all...)
 	r.mayastor.Inventory = &inv
 }
 

@@ -101,8 +101,8 @@ func (s *sources) place(i int, pools ...string) {
 		v.State.Target.Children = append(v.State.Target.Children, mayastor.Child{URI: uri, State: mayastor.StatusOnline})
 	}
 	next := *inv
-	next.Volumes = slices.DeleteFunc(slices.Clone(inv.Volumes), func(o mayastor.Volume) bool { return o.Spec.UUID == v.Spec.UUID })
-	next.Volumes = append(next.Volumes, v)
+	next.Volumes = slices.DeleteFunc(slices.Clone(inv.Volumes), func(o mayastor.Packed) bool { return o.UUID() == v.Spec.UUID })
+	next.Volumes = append(next.Volumes, mayastor.Pack(v)...)
 	s.mayastor.Inventory = &next
 }
 

@@ -14,7 +14,10 @@ import (
 // Reader reads the control plane and can do nothing else: it has no method that
 // sends anything but GET. It is safe for concurrent use. Every error is an
 // [*Error].
-type Reader struct{ link *link }
+type Reader struct {
+	link  *link
+	words *words
+}
 
 // NewReader checks c and speaks to nobody.
 func NewReader(c Config) (*Reader, error) {
@@ -22,7 +25,7 @@ func NewReader(c Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{l}, nil
+	return &Reader{l, newWords()}, nil
 }
 
 // Client reads, and changes what a move must change. It is safe for concurrent
@@ -39,51 +42,38 @@ func NewClient(c Config) (*Client, error) {
 	return &Client{r}, nil
 }
 
-// Volumes reads all volumes, page by page, each once, in the server's order.
+// Volumes reads all volumes, page by page, each once, and returns them by uuid.
 // The pages are no snapshot, and the server leaves out a volume whose state it
-// cannot tell at the moment (MS 1.4).
-func (r *Reader) Volumes(ctx context.Context) ([]Volume, error) {
-	var all []Volume
-	seen, alike := map[string]bool{}, newSharing()
+// cannot tell at the moment (MS 1.4). before is what it returned last, or nil:
+// volumes that are still the same share its memory.
+func (r *Reader) Volumes(ctx context.Context, before []Packed) ([]Packed, error) {
+	l := newListing(r.words, before)
 	token := int64(0)
-	for page := 0; ; page++ {
+	for n := 0; ; n++ {
 		q := request{
-			op: "list volumes", path: "/volumes",
+			op: "list volumes", path: "/volumes", buffer: &l.buffer,
 			query: url.Values{"max_entries": {strconv.Itoa(r.link.pageSize)}},
 		}
-		if page > 0 {
+		if n > 0 {
 			q.query.Set("starting_token", strconv.FormatInt(token, 10))
 		}
-		var answer struct {
-			Entries *[]Volume `json:"entries"`
-			Next    *int64    `json:"next_token"`
-		}
-		if err := r.link.get(ctx, q, &answer); err != nil {
+		p := page{listing: l}
+		if err := r.link.get(ctx, q, &p); err != nil {
 			return nil, err
 		}
-		// Something else that answers 200 must not look like a cluster without volumes.
-		if answer.Entries == nil {
-			return nil, q.malformed("it has no entries")
-		}
-		for _, v := range *answer.Entries {
-			if v.Spec.UUID == "" {
-				return nil, q.malformed("a volume has no uuid")
-			}
-			if !seen[v.Spec.UUID] {
-				seen[v.Spec.UUID] = true
-				alike.volume(&v)
-				all = append(all, v)
-			}
-		}
 		switch {
-		case answer.Next == nil:
-			return all, nil
-		case *answer.Next <= token:
-			return nil, q.malformed(fmt.Sprintf("its next token %d does not come after %d", *answer.Next, token))
-		case page+1 == maxPages:
+		case !p.present:
+			return nil, q.malformed("it has no entries")
+		case p.nameless:
+			return nil, q.malformed("a volume has no uuid")
+		case p.next == nil:
+			return l.sorted(), nil
+		case *p.next <= token:
+			return nil, q.malformed(fmt.Sprintf("its next token %d does not come after %d", *p.next, token))
+		case n+1 == maxPages:
 			return nil, q.malformed(fmt.Sprintf("there is no end of it after %d pages", maxPages))
 		}
-		token = *answer.Next
+		token = *p.next
 	}
 }
 

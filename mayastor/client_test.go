@@ -140,7 +140,7 @@ func reads(c restCall) bool { return strings.HasPrefix(c.want, "GET ") }
 // restCalls are all methods that send something; want is the request.
 func restCalls() []restCall {
 	return []restCall{
-		{"Volumes", "GET /v0/volumes?max_entries=500", `{"entries":[` + volumeOut + `]}`, func(ctx context.Context, c *mayastor.Client) (any, error) { return c.Volumes(ctx) }},
+		{"Volumes", "GET /v0/volumes?max_entries=500", `{"entries":[` + volumeOut + `]}`, func(ctx context.Context, c *mayastor.Client) (any, error) { return c.Volumes(ctx, nil) }},
 		{"Volume", "GET /v0/volumes/" + anyVolume, volumeOut, func(ctx context.Context, c *mayastor.Client) (any, error) { return c.Volume(ctx, anyVolume) }},
 		{"Pools", "GET /v0/pools", "[" + poolOut + "]", func(ctx context.Context, c *mayastor.Client) (any, error) { return c.Pools(ctx) }},
 		{"Pool", "GET /v0/pools/sata-1", poolOut, func(ctx context.Context, c *mayastor.Client) (any, error) { return c.Pool(ctx, "sata-1") }},
@@ -537,7 +537,7 @@ func TestVolumesArePaged(t *testing.T) {
 					}
 					kindOf(500, "Internal").ServeHTTP(w, r)
 				}), func(cfg *mayastor.Config) { cfg.PageSize = 2 })
-				vs, err := c.Volumes(t.Context())
+				vs, err := c.Volumes(t.Context(), nil)
 				if tt.err != "" {
 					if err == nil || !strings.Contains(err.Error(), tt.err) || vs != nil {
 						t.Errorf("got %d volumes and %v, want none and an error with %q", len(vs), err, tt.err)
@@ -547,7 +547,7 @@ func TestVolumesArePaged(t *testing.T) {
 				}
 				var got []string
 				for _, v := range vs {
-					got = append(got, v.Spec.UUID)
+					got = append(got, v.UUID())
 				}
 				if d := cmp.Diff(got, tt.want); d != "" {
 					t.Error(d)
@@ -568,7 +568,7 @@ func TestAListWithoutEndIsGivenUp(t *testing.T) {
 			n++
 			said{200, fmt.Sprintf(`{"entries":[],"next_token":%d}`, n)}.ServeHTTP(w, r)
 		}), nil)
-		if _, err := c.Volumes(t.Context()); err == nil || n > 5000 {
+		if _, err := c.Volumes(t.Context(), nil); err == nil || n > 5000 {
 			t.Errorf("got %v after %d pages, want an error after some", err, n)
 		}
 	})

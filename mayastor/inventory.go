@@ -14,7 +14,7 @@ type Inventory struct {
 	// At is when the reading began: what changed later may be missing from it.
 	At time.Time
 	// Volumes are sorted by uuid, without duplicates; Pools and Nodes by id.
-	Volumes []Volume
+	Volumes []Packed
 	Pools   []Pool
 	Nodes   []Node
 	// Capability of the server.
@@ -43,16 +43,15 @@ func (r *Reader) Inventory(ctx context.Context, prev *Inventory, claimed string,
 	if err != nil {
 		return nil, err
 	}
-	volumes, err := r.Volumes(ctx)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(volumes, func(a, b Volume) int { return cmp.Compare(a.Spec.UUID, b.Spec.UUID) })
-	slices.SortFunc(pools, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
-	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	if prev == nil {
 		prev = &Inventory{}
 	}
+	volumes, err := r.Volumes(ctx, prev.Volumes)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(pools, func(a, b Pool) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	i := &Inventory{
 		At: now, Volumes: volumes, Pools: pools, Nodes: nodes, Capability: capability,
 		PoolOnlineSince: map[string]time.Time{}, NodeOnlineSince: map[string]time.Time{},

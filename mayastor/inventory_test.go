@@ -1,9 +1,7 @@
 package mayastor_test
 
 import (
-	"fmt"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -108,7 +106,7 @@ func TestInventory(t *testing.T) {
 		}
 		var volumes, pools, nodes []string
 		for _, v := range i.Volumes {
-			volumes = append(volumes, v.Spec.UUID)
+			volumes = append(volumes, v.UUID())
 		}
 		for _, p := range i.Pools {
 			pools = append(pools, p.ID)
@@ -171,14 +169,15 @@ func TestTheListSaysOfAVolumeWhatItSaysItself(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
 		x := newTrial(t, seed, "2.12", wild{broken: true, topologies: true})
-		all, err := x.client.Volumes(t.Context())
+		all, err := x.client.Volumes(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(all) != len(x.Volumes()) {
 			t.Errorf("got %d volumes, want %d", len(all), len(x.Volumes()))
 		}
-		for _, listed := range all {
+		for _, packed := range all {
+			listed := packed.Volume()
 			alone, err := x.client.Volume(t.Context(), listed.Spec.UUID)
 			if err != nil {
 				t.Fatal(err)
@@ -187,61 +186,5 @@ func TestTheListSaysOfAVolumeWhatItSaysItself(t *testing.T) {
 				t.Errorf("seed %d: %s", seed, d)
 			}
 		}
-	}
-}
-
-// listed is a large cluster's list of volumes, with three replicas each.
-func listed(n int) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var from, to int
-		_, _ = fmt.Sscan(r.URL.Query().Get("starting_token"), &from)
-		_, _ = fmt.Sscan(r.URL.Query().Get("max_entries"), &to)
-		to = min(from+to, n)
-		_, _ = fmt.Fprint(w, `{"entries":[`)
-		for i := from; i < to; i++ {
-			if i > from {
-				_, _ = fmt.Fprint(w, ",")
-			}
-			_, _ = fmt.Fprintf(w, `{"spec":{"uuid":"00000000-0000-4000-8000-%012d","size":10737418240,"num_replicas":3,"status":"Created","policy":{"self_heal":true},"thin":true,"num_snapshots":0,
-				"target":{"node":"worker-%d","protocol":"nvmf"},"topology":{"node_topology":{"labelled":{"exclusion":{},"inclusion":{}}},
-				"pool_topology":{"labelled":{"exclusion":{},"inclusion":{"openebs.io/created-by":"operator-diskpool"}}}}},
-				"state":{"size":10737418240,"status":"Online","usage":{"capacity":10737418240,"allocated":1},"target":{"uuid":"00000000-0000-4000-9000-%012d","node":"worker-%d","state":"Online","protocol":"nvmf","rebuilds":0,"children":[`, i, i%50, i, i%50)
-			var topology strings.Builder
-			for k := range 3 {
-				comma := map[bool]string{true: ","}[k > 0]
-				_, _ = fmt.Fprintf(w, `%s{"uri":"nvmf://10.1.0.%d:8420/nqn.2019-05.io.openebs:0000000%d-0000-4000-8000-%012d?uuid=0000000%d-0000-4000-8000-%012d","state":"Online"}`, comma, k, k, i, k, i)
-				_, _ = fmt.Fprintf(&topology, `%s"0000000%d-0000-4000-8000-%012d":{"node":"worker-%d","pool":"pool-on-worker-%d","state":"Online","child-status":"Online"}`, comma, k, i, (i+k)%50, (i+k)%50)
-			}
-			_, _ = fmt.Fprintf(w, `]},"replica_topology":{%s}}}`, topology.String())
-		}
-		_, _ = fmt.Fprint(w, "]")
-		if to < n {
-			_, _ = fmt.Fprintf(w, `,"next_token":%d`, to)
-		}
-		_, _ = fmt.Fprint(w, "}")
-	})
-}
-
-func BenchmarkVolumes(b *testing.B) {
-	for _, n := range []int{100, 10_000} {
-		b.Run(fmt.Sprintf("volumes=%d", n), func(b *testing.B) {
-			c, err := mayastor.NewReader(mayastor.Config{URL: "http://mayastor.test", HTTP: direct(listed(n))})
-			if err != nil {
-				b.Fatal(err)
-			}
-			var before, after runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&before)
-			var all []mayastor.Volume
-			for b.Loop() {
-				if all, err = c.Volumes(b.Context()); err != nil || len(all) != n {
-					b.Fatal(len(all), err)
-				}
-			}
-			runtime.GC()
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/float64(n), "heap-B/volume")
-			runtime.KeepAlive(all)
-		})
 	}
 }

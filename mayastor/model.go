@@ -37,13 +37,12 @@ type VolumeSpec struct {
 	Policy      struct {
 		SelfHeal bool `json:"self_heal"`
 	} `json:"policy"`
-	Thin          bool              `json:"thin"`
-	AsThin        bool              `json:"as_thin"`
-	Labels        map[string]string `json:"labels"`
-	Operation     *Operation        `json:"operation"`
-	Target        *TargetSpec       `json:"target"`
-	Topology      *Topology         `json:"topology"`
-	AffinityGroup *AffinityGroup    `json:"affinity_group"`
+	Thin          bool           `json:"thin"`
+	AsThin        bool           `json:"as_thin"`
+	Operation     *Operation     `json:"operation"`
+	Target        *TargetSpec    `json:"target"`
+	Topology      *Topology      `json:"topology"`
+	AffinityGroup *AffinityGroup `json:"affinity_group"`
 	// ContentSource is absent unless the volume was restored from a snapshot.
 	ContentSource json.RawMessage `json:"content_source"`
 	NumSnapshots  int             `json:"num_snapshots"`

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -116,14 +117,20 @@ type request struct {
 	path   string // escaped, below /v0
 	query  url.Values
 	body   any // nil sends none
+	// buffer takes the answer; nil is a new one. What was in it is gone.
+	buffer *bytes.Buffer
 }
+
+// answer is decoded in a way of its own. It sets all of itself, whatever was in
+// it, and keeps nothing of the body.
+type answer interface{ decode(body []byte) error }
 
 // failed starts an error about r.
 func (r request) failed(err error) *Error {
 	return &Error{Op: r.op, Method: r.method, Path: "/v0" + r.path, Err: err}
 }
 
-// get reads into out, which is decoded by the rules of encoding/json, and asks
+// get reads into out, an [answer] or else decoded by encoding/json, and asks
 // again a few times while nobody knows what happened. A read changes nothing,
 // so that is safe.
 func (l *link) get(ctx context.Context, r request, out any) error {
@@ -191,7 +198,7 @@ func (l *link) once(ctx context.Context, r request, out any) *Error {
 	if res.StatusCode != http.StatusOK {
 		most = maxErrorBody
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, most+1))
+	body, err := r.read(res, most)
 	e = r.failed(nil)
 	e.Status = res.StatusCode
 	switch {
@@ -208,12 +215,37 @@ func (l *link) once(ctx context.Context, r request, out any) *Error {
 		e.final = true
 		return e
 	}
-	if err := json.Unmarshal(body, out); err != nil {
+	if err := decode(body, out); err != nil {
 		e.Err = fmt.Errorf("the answer is not the JSON that was expected: %w", err)
 		e.answer = short(string(body), maxQuoted)
 		return e
 	}
 	return nil
+}
+
+// read returns the body, but not much more than most of it.
+func (r request) read(res *http.Response, most int64) ([]byte, error) {
+	b := r.buffer
+	if b == nil {
+		b = new(bytes.Buffer)
+	}
+	b.Reset()
+	if n := res.ContentLength; n > 0 && n <= most {
+		b.Grow(int(n) + bytes.MinRead) // or it grows once more, to see the end
+	}
+	_, err := b.ReadFrom(io.LimitReader(res.Body, most+1))
+	return b.Bytes(), err
+}
+
+// decode sets out to what body says, and to nothing else: what is left of an
+// answer before, which could not be read whole, must not be taken for a part of
+// this one.
+func decode(body []byte, out any) error {
+	if a, ok := out.(answer); ok {
+		return a.decode(body)
+	}
+	reflect.ValueOf(out).Elem().SetZero()
+	return json.Unmarshal(body, out)
 }
 
 // build makes the HTTP request. Nothing was sent when it returns an error.

@@ -1,0 +1,233 @@
+package mayastor_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/billyronks/couchestor/mayastor"
+)
+
+// estate is a large cluster as the REST server of 2.12 tells of it: published
+// thin volumes with two or three replicas on 100 nodes of two pools each.
+type estate struct {
+	volumes int
+	// round of the reading. The server keeps replicas in a hash map, so each
+	// answer has them in another order.
+	round uint64
+	// written volumes have other sizes allocated in each round, one in so many; 0
+	// for none.
+	written int
+}
+
+// page appends volumes from to to, and the token of the next page.
+func (e estate) page(b []byte, from, to int) []byte {
+	to = min(to, e.volumes)
+	b = append(b, `{"entries":[`...)
+	for i := from; i < to; i++ {
+		if i > from {
+			b = append(b, ',')
+		}
+		b = e.volume(b, i)
+	}
+	b = append(b, ']')
+	if to < e.volumes {
+		b = fmt.Appendf(b, `,"next_token":%d`, to)
+	}
+	return append(b, '}')
+}
+
+func (e estate) volume(b []byte, i int) []byte {
+	const size = 10 << 30
+	home := i % 100
+	allocated := uint64(size/4 + i<<12)
+	if e.written > 0 && i%e.written == 0 {
+		allocated += e.round << 22
+	}
+	b = fmt.Appendf(b, `{"spec":{"labels":{"local":"true"},"num_replicas":%d,"operation":null,"size":%d,"status":"Created","target":{"node":"worker-%d.example.net","protocol":"nvmf","frontend_nodes":[{"name":"worker-%[3]d.example.net","nqn":"nqn.2019-05.io.openebs:node-name:worker-%[3]d.example.net"}]},"uuid":"%08x-5a4b-4c3d-8e2f-%012[4]x","topology":{"node_topology":{"labelled":{"exclusion":{},"inclusion":{},"affinity_key":[]}},"pool_topology":{"labelled":{"exclusion":{},"inclusion":{"openebs.io/created-by":"operator-diskpool"},"affinity_key":[]}}},"policy":{"self_heal":true},"thin":true,"num_snapshots":0,"encrypted":false,"sizeBdev":%d,"labelVersion":"v2"},`,
+		2+i%2, int64(size), home, i, int64(size+5<<20))
+	b = fmt.Appendf(b, `"state":{"target":{"children":[`)
+	for k := range 2 + i%2 {
+		if k > 0 {
+			b = append(b, ',')
+		}
+		id := replicaID(i, k)
+		if k == 0 {
+			b = fmt.Appendf(b, `{"state":"Online","uri":"bdev:///%s?uuid=%[1]s"}`, id)
+		} else {
+			b = fmt.Appendf(b, `{"state":"Online","uri":"nvmf://10.20.0.%d:8420/nqn.2019-05.io.openebs:%s?uuid=%[2]s"}`, (home+7*k)%100, id)
+		}
+	}
+	b = fmt.Appendf(b, `],"deviceUri":"nvmf://10.20.0.%d:8420/nqn.2019-05.io.openebs:%08x-5a4b-4c3d-8e2f-%012[2]x","node":"worker-%[1]d.example.net","rebuilds":0,"protocol":"nvmf","size":%[3]d,"state":"Online","uuid":"%08[2]x-6b5c-4d4e-9f30-%012[2]x"},"size":%[3]d,"status":"Online","uuid":"%08[2]x-5a4b-4c3d-8e2f-%012[2]x","replica_topology":{`,
+		home, i, int64(size))
+	order := rand.New(rand.NewPCG(e.round, uint64(i))).Perm(2 + i%2)
+	for at, k := range order {
+		if at > 0 {
+			b = append(b, ',')
+		}
+		node := (home + 7*k) % 100
+		b = fmt.Appendf(b, `"%s":{"node":"worker-%d.example.net","pool":"%s-worker-%[2]d","state":"Online","child-status":"Online","usage":{"capacity":%[4]d,"allocated":%[5]d,"allocated_snapshots":0,"allocated_all_snapshots":0},"healthy":true,"encrypted":false}`,
+			replicaID(i, k), node, [2]string{"nvme", "sata"}[i/2%2], int64(size), allocated)
+	}
+	return fmt.Appendf(b, `},"usage":{"capacity":%d,"allocated":%d,"allocated_replica":%[2]d,"allocated_snapshots":0,"allocated_all_snapshots":0,"total_allocated":%[3]d,"total_allocated_replicas":%[3]d,"total_allocated_snapshots":0},"health":{"cleanShutdown":false,"healthyReplicas":2,"cleanReplicas":0,"onlineHealthyReplicas":2,"onlineCleanReplicas":0}}}`,
+		int64(size), allocated, 2*allocated)
+}
+
+func replicaID(volume, k int) string {
+	return fmt.Sprintf("%08x-%04x-4e5f-a031-%012x", uint32(volume)*2654435761, k, volume)
+}
+
+// server of an estate: what it sends is made once for each round, which count
+// up with the readings and begin anew after the last.
+type server struct {
+	rounds []map[string][]byte // bodies by starting token
+	asked  int                 // readings begun
+	scrape func()              // called before each page, if set
+}
+
+func newServer(e estate, rounds int) *server {
+	s := &server{}
+	for round := range rounds {
+		e.round = uint64(round)
+		pages := map[string][]byte{}
+		for from := 0; from == 0 || from < e.volumes; from += 500 {
+			token := ""
+			if from > 0 {
+				token = strconv.Itoa(from)
+			}
+			pages[token] = bytes.Clone(e.page(nil, from, from+500))
+		}
+		s.rounds = append(s.rounds, pages)
+	}
+	return s
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.scrape != nil {
+		s.scrape()
+	}
+	token := r.URL.Query().Get("starting_token")
+	if token == "" {
+		s.asked++
+	}
+	body := s.rounds[s.asked%len(s.rounds)][token]
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+// scanTokens reads all that a round sends as bare tokens of encoding/json: the
+// floor that reading an inventory is compared with.
+func (s *server) scanTokens(b *testing.B) {
+	b.Helper()
+	for _, body := range s.rounds[0] {
+		d := json.NewDecoder(bytes.NewReader(body))
+		for {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+func (s *server) bytes() (n int) {
+	for _, body := range s.rounds[0] {
+		n += len(body)
+	}
+	return n
+}
+
+// live is the server of an estate that makes its pages as they are asked for,
+// each time in a new round.
+type live struct {
+	estate
+	asked  atomic.Uint64
+	scrape func() // called before each page, if set
+}
+
+func (l *live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if l.scrape != nil {
+		l.scrape()
+	}
+	from, _ := strconv.Atoi(r.URL.Query().Get("starting_token"))
+	e := l.estate
+	e.round = l.asked.Add(1)
+	body := e.page(nil, from, from+500)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+// BenchmarkInventoryPaging reads all volumes again and again, over HTTP and in
+// pages as they are configured. x-token-scan compares with the bare token scan of
+// the same bytes in the same run. At rest nothing changes but the order of
+// replicas; else a part of the volumes was written to since the reading before.
+func BenchmarkInventoryPaging(b *testing.B) {
+	for _, n := range []int{1_000, 10_000} {
+		for _, c := range []struct {
+			name    string
+			written int
+		}{{"at rest", 0}, {"a tenth written", 10}, {"all written", 1}} {
+			b.Run(fmt.Sprintf("%d volumes, %s", n, c.name), func(b *testing.B) {
+				s := newServer(estate{volumes: n, written: c.written}, 3)
+				web := httptest.NewServer(s)
+				defer web.Close()
+				reader, err := mayastor.NewReader(mayastor.Config{URL: web.URL})
+				if err != nil {
+					b.Fatal(err)
+				}
+				before := heap()
+				all := readVolumes(b, reader, nil, n)
+				held := heap() - before
+				var bare time.Duration
+				b.SetBytes(int64(s.bytes()))
+				b.ReportAllocs()
+				for b.Loop() {
+					all = readVolumes(b, reader, all, n)
+					b.StopTimer()
+					start := time.Now()
+					s.scanTokens(b)
+					bare += time.Since(start)
+					b.StartTimer()
+				}
+				b.ReportMetric(float64(b.Elapsed())/float64(bare), "x-token-scan")
+				b.ReportMetric(float64(held)/float64(n), "heap-B/volume")
+				runtime.KeepAlive(all)
+			})
+		}
+	}
+}
+
+func readVolumes(t testing.TB, reader *mayastor.Reader, before []mayastor.Packed, n int) []mayastor.Packed {
+	t.Helper()
+	all, err := reader.Volumes(t.Context(), before)
+	if err != nil || len(all) != n {
+		t.Fatal(len(all), err)
+	}
+	return all
+}
+
+// heap is what is held, in bytes. What other tests left takes more than one
+// collection to go: a sync.Pool gives up what it keeps at the second.
+func heap() int64 {
+	var m runtime.MemStats
+	for last := int64(1 << 62); ; last = int64(m.HeapAlloc) {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		if int64(m.HeapAlloc)+1<<10 > last {
+			return int64(m.HeapAlloc)
+		}
+	}
+}
