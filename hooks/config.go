@@ -94,6 +94,7 @@ type Hooks struct {
 	config   Config
 	template JobTemplate
 	facts    factsCache
+	policies policies
 	views    boundCache
 	turns    chan struct{}
 	changes  changes

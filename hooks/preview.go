@@ -24,9 +24,7 @@ type Preview struct {
 
 // NewPreview makes a preview of a view.
 func NewPreview(v *View) *Preview {
-	p := &Preview{view: *v}
-	p.view.Policies = slices.Clone(v.Policies)
-	return p
+	return &Preview{view: *v}
 }
 
 // ReadPreview reads a saved sync or finalize request. It is less strict than the
@@ -109,6 +107,8 @@ func asSaved(err error) error {
 // put adds a policy, or takes it for the one of its name.
 func (p *Preview) put(policy *parent) {
 	at, found := slices.BinarySearchFunc(p.view.Policies, policy, byKey)
+	// A copy, as lists of a view are never changed.
+	p.view.Policies = slices.Clone(p.view.Policies)
 	if found {
 		p.view.Policies[at] = policy
 		return

@@ -165,9 +165,9 @@ type conclusion struct {
 // decide asks tiering. Of a policy that does not compile only recoveries are
 // wanted, which depend on nothing but the volumes' own memory.
 func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *history, kubernetes *tiering.Source, previous *tiering.StoragePolicyStatus, next tiering.StoragePolicyStatus) conclusion {
-	policy, faults := h.compile(&q.Parent)
+	policy, faults := h.compiled(&q.Parent)
 	in := tiering.Input{
-		Policy: policy, Limits: h.config.Limits,
+		Policy: *policy, Limits: h.config.Limits,
 		Finalizing: q.Finalizing, Previous: previous, Approve: q.Parent.Approve,
 	}
 	c := conclusion{look: latestLook, governed: h.config.Governance()}
@@ -175,7 +175,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 	if len(faults) > 0 {
 		c.now = h.config.Now()
 		in.Now = c.now
-		in.Volumes = h.join(q.Related, &joining{policy: &policy, runs: rs, facts: newFacts(nil, nil), history: recorded})
+		in.Volumes = h.join(q.Related, &joining{policy: policy, runs: rs, facts: newFacts(nil, nil), history: recorded})
 		plan = tiering.Decide(in)
 		if n := rs.active(); n != next.ActiveMigrations {
 			next.ActiveMigrations, next.LastReconcileTime = n, nil
@@ -191,9 +191,10 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		in.World = facts.world(scores.Source, reading.Source, q.Related.DiskPools)
 		in.World.Kubernetes = kubernetes
 		in.World.ScoresReadAt = scores.ReadAt
-		in.Volumes = h.join(q.Related, &joining{policy: &policy, runs: rs, facts: facts, samples: scores.Samples, history: recorded})
+		in.Volumes = h.join(q.Related, &joining{policy: policy, runs: rs, facts: facts, samples: scores.Samples, history: recorded})
 		in.Route, in.Candidates = facts.route(&policy.Rules), facts.candidates(&policy.Rules)
-		in.Others, in.Broken = h.others(q)
+		all := h.all(q.Related)
+		in.Others, in.Broken = all.arranged, all.broken
 		in.Governed = c.governed
 		plan = tiering.Decide(in)
 		c.plan, c.status = plan, plan.Status(next)
@@ -205,13 +206,13 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		switch d.Act {
 		case tiering.Recover:
 			c.holds = true
-			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, recover: true})
+			c.orders = append(c.orders, order{volume: d.Volume, policy: policy, n: d.N, recover: true})
 		case tiering.Move:
 			wanted, shown := c.status.WantedSince(d.Volume.Name, d.To)
 			if !shown {
 				wanted = c.now
 			}
-			c.orders = append(c.orders, order{volume: d.Volume, policy: &policy, n: d.N, decision: d, wanted: wanted})
+			c.orders = append(c.orders, order{volume: d.Volume, policy: policy, n: d.N, decision: d, wanted: wanted})
 		case tiering.Hold, tiering.Stay, tiering.WouldMove, tiering.Moving:
 		}
 	}
@@ -225,22 +226,6 @@ func (h *Hooks) join(view *View, j *joining) []*tiering.Volume {
 		return bind(view, nil).join(j)
 	}
 	return h.views.join(view, j)
-}
-
-// others are the cluster's other policies, and the names of those that do not
-// compile.
-func (h *Hooks) others(q *request) (compiled []tiering.Policy, broken []string) {
-	for _, p := range q.Related.Policies {
-		if p.Name == q.Parent.Name {
-			continue
-		}
-		if other, faults := h.compile(p); len(faults) > 0 {
-			broken = append(broken, p.Name)
-		} else {
-			compiled = append(compiled, other)
-		}
-	}
-	return compiled, broken
 }
 
 // atWork reports whether a pod of the policy's Jobs may still do something, if

@@ -138,10 +138,8 @@ func (p *Plan) tierPools(policy string, t Tier) ([]string, bool) {
 	if policy == p.in.Policy.Name && p.in.Policy.Rules.compiled {
 		return p.Tiers.Pools(t), true
 	}
-	for i := range p.in.Others {
-		if o := &p.in.Others[i]; o.Name == policy && o.Rules.compiled {
-			return Tiers(&o.Rules, p.in.World.Pools).Pools(t), true
-		}
+	if o := p.in.Others.find(policy); o != nil && o.Name != p.in.Policy.Name && o.Rules.compiled {
+		return Tiers(&o.Rules, p.in.World.Pools).Pools(t), true
 	}
 	return nil, false
 }

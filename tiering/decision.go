@@ -13,9 +13,10 @@ type Input struct {
 	Now time.Time
 	// Policy is the policy that asks, with its name and generation.
 	Policy Policy
-	// Others are the other policies of the cluster that compile, in any order,
-	// those that are disabled or being deleted included.
-	Others []Policy
+	// Others are the other policies of the cluster that compile, those that are
+	// disabled or being deleted included. The policy that asks may be among them,
+	// also as it was before; it is left out.
+	Others *Policies
 	World  *World
 	// Volumes are all volumes of the cluster that concern the policy (see
 	// [Policy.Concerns]), in any order; none is nil. They may be shared between

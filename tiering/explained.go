@@ -387,7 +387,7 @@ func (p *Plan) Keep() *Plan {
 	return &k
 }
 
-// only returns the rivals that win a volume, as copies.
+// only returns the rivals that win a volume.
 func (r *rivals) only(decisions []Decision) *rivals {
 	winners := make(map[string]bool)
 	for i := range decisions {
@@ -395,12 +395,16 @@ func (r *rivals) only(decisions []Decision) *rivals {
 			winners[w] = true
 		}
 	}
-	few := &rivals{}
-	for _, o := range r.ranked {
+	few := &rivals{ranking: &ranking{}, name: r.name}
+	if len(winners) == 0 {
+		return few
+	}
+	for _, o := range r.ranked[:r.above] {
 		if winners[o.Name] {
 			few.anyhow = append(few.anyhow, len(few.ranked))
-			few.ranked = append(few.ranked, new(*o))
+			few.ranked = append(few.ranked, o)
 		}
 	}
+	few.above = len(few.ranked)
 	return few
 }

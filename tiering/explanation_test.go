@@ -187,7 +187,7 @@ func town(t prover) Input {
 			w.pool("torn").Conflict = "label tier is \"hot\" in Mayastor and \"cold\" on the DiskPool object"
 		})
 		in.Limits.MaxConcurrentMigrations = 5
-		in.Others = []Policy{policy(t, "vip", ranked(9), func(s *StoragePolicySpec) { s.VolumeSelector = selector("app", "vip") })}
+		in.Others = together(policy(t, "vip", ranked(9), func(s *StoragePolicySpec) { s.VolumeSelector = selector("app", "vip") }))
 		in.Candidates = judged
 	})
 	in.Policy.Rules.MaxConcurrentMigrations = 5

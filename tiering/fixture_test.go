@@ -184,6 +184,15 @@ func anyRoute(w *World) func(*Volume, Tier, []string) Route {
 
 type inputEdit func(*Input)
 
+// together arranges policies.
+func together(policies ...Policy) *Policies {
+	all := make([]*Policy, len(policies))
+	for i := range policies {
+		all[i] = &policies[i]
+	}
+	return Arrange(all...)
+}
+
 // each returns the places of volumes.
 func each(volumes []Volume) []*Volume {
 	all := make([]*Volume, len(volumes))
@@ -223,7 +232,7 @@ func where(edits ...func(*World)) inputEdit {
 }
 
 func rivalled(others ...Policy) inputEdit {
-	return func(in *Input) { in.Others = others }
+	return func(in *Input) { in.Others = together(others...) }
 }
 
 func limits(edit func(*Limits)) inputEdit {

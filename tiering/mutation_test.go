@@ -67,7 +67,7 @@ func mutations() map[string]mutation {
 			change: func(s *StoragePolicySpec) { s.Priority = n(5) },
 			input: inp(func(in *Input) {
 				other, _ := Compile("aaa", 1, ago(day), spec())
-				in.Others = []Policy{other}
+				in.Others = together(other)
 			}),
 		},
 		"ECPolicyRef":          set(func(s *StoragePolicySpec) { s.ECPolicyRef = &runtime.RawExtension{Raw: []byte(`{}`)} }),

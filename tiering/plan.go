@@ -191,18 +191,14 @@ type concern struct {
 // concerned returns those volumes, sorted by name.
 func (p *Plan) concerned() []concern {
 	var mine []concern
-	var owners map[string]bool
 	for _, v := range p.in.Volumes {
 		c := concern{v: v, selected: p.in.Policy.Rules.Selects(v)}
 		if c.selected {
 			c.winner = p.rivals.winner(v)
 		}
 		if unclean(v) {
-			if owners == nil {
-				owners = p.owners()
-			}
 			c.recover = v.Attempt.Policy == p.in.Policy.Name ||
-				!owners[v.Attempt.Policy] && c.selected && c.winner == nil
+				c.selected && c.winner == nil && !p.owned(v.Attempt.Policy)
 		}
 		if c.selected || c.recover || v.Live != nil && v.Live.Policy == p.in.Policy.Name {
 			mine = append(mine, c)
@@ -225,16 +221,10 @@ func unclean(v *Volume) bool {
 	return v.Attempt.State == AttemptStarted && v.Live == nil && v.MemoryFault == ""
 }
 
-// owners are the other policies that exist, and so recover what they started.
-func (p *Plan) owners() map[string]bool {
-	names := make(map[string]bool, len(p.in.Others)+len(p.in.Broken))
-	for i := range p.in.Others {
-		names[p.in.Others[i].Name] = true
-	}
-	for _, name := range p.in.Broken {
-		names[name] = true
-	}
-	return names
+// owned reports whether another policy of that name exists, and so recovers what
+// it started.
+func (p *Plan) owned(policy string) bool {
+	return policy != p.in.Policy.Name && p.in.Others.find(policy) != nil || slices.Contains(p.in.Broken, policy)
 }
 
 // begin begins the turn of a volume: where it is, and where it belongs.

@@ -299,7 +299,7 @@ func TestDecideDoesNotChangeItsInput(t *testing.T) {
 	p.Status(StoragePolicyStatus{})
 	in.Route, want.Route = nil, nil
 	ignoreRules := cmp.Comparer(func(a, b Rules) bool { return a.Priority == b.Priority && a.StorageClass == b.StorageClass })
-	if diff := cmp.Diff(want, in, ignoreRules, cmp.AllowUnexported(Sample{})); diff != "" {
+	if diff := cmp.Diff(want, in, ignoreRules, cmp.AllowUnexported(Sample{}, Policies{}, ranking{})); diff != "" {
 		t.Errorf("input (-want +got):\n%s", diff)
 	}
 }

@@ -2,6 +2,7 @@ package tiering
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -145,13 +146,24 @@ func drawInput(t *rapid.T) Input {
 		Finalizing: rarely(t, "finalizing", 12),
 	}
 	if rapid.Bool().Draw(t, "rival") {
-		in.Others = []Policy{drawPolicy(t, "other"), drawPolicy(t, "another")}
+		in.Others = Arrange(new(drawPolicy(t, "other")), new(drawPolicy(t, "another")))
 	}
 	for i := range rapid.IntRange(0, 14).Draw(t, "volumes") {
 		in.Volumes = append(in.Volumes, new(drawVolume(t, fmt.Sprintf("v%02d", i))))
 	}
 	in.Route = anyRoute(in.World)
 	return in
+}
+
+// all returns the policies in the order of names.
+func (all *Policies) all() (list []*Policy) {
+	if all == nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(all.byName)) {
+		list = append(list, all.byName[name])
+	}
+	return list
 }
 
 // line writes all of a decision but its addresses.
@@ -201,10 +213,12 @@ func TestTheOrderOfTheInputDoesNotMatter(t *testing.T) {
 		want := planOf(t, in)
 		random := rand.New(rand.NewPCG(1, uint64(rapid.IntRange(0, 1000).Draw(t, "seed"))))
 		other := in
-		other.Volumes, other.Others, other.World = slices.Clone(in.Volumes), slices.Clone(in.Others), new(*in.World)
+		other.Volumes, other.World = slices.Clone(in.Volumes), new(*in.World)
 		other.World.Pools, other.World.Nodes = slices.Clone(in.World.Pools), slices.Clone(in.World.Nodes)
 		random.Shuffle(len(other.Volumes), func(i, j int) { other.Volumes[i], other.Volumes[j] = other.Volumes[j], other.Volumes[i] })
-		random.Shuffle(len(other.Others), func(i, j int) { other.Others[i], other.Others[j] = other.Others[j], other.Others[i] })
+		others := append(in.Others.all(), &in.Policy)
+		random.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+		other.Others = Arrange(others...)
 		random.Shuffle(len(other.World.Pools), func(i, j int) {
 			other.World.Pools[i], other.World.Pools[j] = other.World.Pools[j], other.World.Pools[i]
 		})
@@ -340,10 +354,10 @@ func TestWhatIsLiveIsMovingAndWhatIsUncleanIsRecoveredOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
 		plans := []*Plan{planOf(t, in)}
-		for i := range in.Others {
+		everybody := Arrange(append(in.Others.all(), &in.Policy)...)
+		for _, p := range in.Others.all() {
 			other := in
-			other.Policy = in.Others[i]
-			other.Others = append([]Policy{in.Policy}, in.Others...)
+			other.Policy, other.Others = *p, everybody
 			plans = append(plans, planOf(t, other))
 		}
 		for _, v := range in.Volumes {

@@ -16,12 +16,52 @@ func rank(a, b *Policy) int {
 	)
 }
 
-// rivals are the policies of one storage class that rank above one policy,
-// arranged so that a volume is compared with few of them: a cluster may well
-// have a thousand policies, one for each namespace or each tenant label.
-// A disabled or dry-run policy is a rival too: to stop a policy must not hand
-// its volumes to the next one.
-type rivals struct {
+// Policies are the policies of a cluster that compile, arranged so that a volume
+// is compared with few of them: a cluster may well have a thousand policies, one
+// for each namespace or each tenant label. They are never changed, and may be
+// shared by inputs. Nil is none.
+type Policies struct {
+	byName  map[string]*Policy
+	byClass map[string]*ranking
+}
+
+// Arrange arranges policies, given in any order and none of them nil. It keeps
+// them; each should lie in memory of its own, as a plan that is kept holds on to
+// those that win a volume.
+func Arrange(policies ...*Policy) *Policies {
+	all := &Policies{byName: make(map[string]*Policy, len(policies)), byClass: make(map[string]*ranking)}
+	for _, p := range policies {
+		all.byName[p.Name] = p
+		if !p.Rules.compiled {
+			continue
+		}
+		r := all.byClass[p.Rules.StorageClass]
+		if r == nil {
+			r = &ranking{}
+			all.byClass[p.Rules.StorageClass] = r
+		}
+		r.ranked = append(r.ranked, p)
+	}
+	for _, r := range all.byClass {
+		slices.SortFunc(r.ranked, rank)
+		for place, p := range r.ranked {
+			r.arrange(place, &p.Rules)
+		}
+	}
+	return all
+}
+
+// find returns the policy of a name, or nil.
+func (all *Policies) find(name string) *Policy {
+	if all == nil {
+		return nil
+	}
+	return all.byName[name]
+}
+
+// ranking is the policies of one storage class. A disabled or dry-run policy is
+// among them: to stop a policy must not hand its volumes to the next one.
+type ranking struct {
 	// ranked holds them all, the winner first; the rest are places in it,
 	// ascending.
 	ranked []*Policy
@@ -32,25 +72,27 @@ type rivals struct {
 	anyhow      []int
 }
 
-func rivalsOf(p *Policy, others []Policy) *rivals {
-	r := &rivals{}
-	if !p.Rules.compiled {
+// rivals are the policies of one storage class that rank above one policy.
+type rivals struct {
+	*ranking
+	// above is how many of the ranking they are; one of them may be an earlier
+	// state of the policy of that name, which is none.
+	above int
+	name  string
+}
+
+func rivalsOf(p *Policy, others *Policies) *rivals {
+	r := &rivals{name: p.Name}
+	if !p.Rules.compiled || others == nil {
 		return r
 	}
-	for i := range others {
-		o := &others[i]
-		if o.Rules.StorageClass == p.Rules.StorageClass && o.Rules.compiled && o.Name != p.Name && rank(o, p) < 0 {
-			r.ranked = append(r.ranked, o)
-		}
-	}
-	slices.SortFunc(r.ranked, rank)
-	for place, o := range r.ranked {
-		r.arrange(place, &o.Rules)
+	if r.ranking = others.byClass[p.Rules.StorageClass]; r.ranking != nil {
+		r.above, _ = slices.BinarySearchFunc(r.ranked, p, rank)
 	}
 	return r
 }
 
-func (r *rivals) arrange(place int, rules *Rules) {
+func (r *ranking) arrange(place int, rules *Rules) {
 	if len(rules.ClaimNamespaces) > 0 {
 		if r.byNamespace == nil {
 			r.byNamespace = map[string][]int{}
@@ -92,16 +134,16 @@ func oneLabel(rules *Rules) (key, value string, ok bool) {
 // winner returns the policy that wins the volume from the one these are the
 // rivals of, or nil if none of them selects it.
 func (r *rivals) winner(v *Volume) *Policy {
-	if len(r.ranked) == 0 {
+	if r.above == 0 {
 		return nil
 	}
-	best := len(r.ranked)
+	best := r.above
 	try := func(places []int) {
 		for _, place := range places {
 			if place >= best {
 				return
 			}
-			if r.ranked[place].Rules.Selects(v) {
+			if o := r.ranked[place]; o.Name != r.name && o.Rules.Selects(v) {
 				best = place
 				return
 			}
@@ -109,12 +151,18 @@ func (r *rivals) winner(v *Volume) *Policy {
 	}
 	try(r.anyhow)
 	try(r.byNamespace[v.ClaimNamespace])
-	for key, values := range r.byLabel {
-		if value, ok := v.Labels[key]; ok {
-			try(values[value])
+	if len(v.Labels) < len(r.byLabel) {
+		for key, value := range v.Labels {
+			try(r.byLabel[key][value])
+		}
+	} else {
+		for key, values := range r.byLabel {
+			if value, ok := v.Labels[key]; ok {
+				try(values[value])
+			}
 		}
 	}
-	if best == len(r.ranked) {
+	if best == r.above {
 		return nil
 	}
 	return r.ranked[best]

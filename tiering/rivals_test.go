@@ -69,7 +69,7 @@ func TestLosersAndWinnersAgree(t *testing.T) {
 // Policies by label or namespace must not be gone through one by one.
 func TestRivalsThatAskForOneLabelOrNamespaceAreFoundByIt(t *testing.T) {
 	us := policy(t, "us")
-	r := rivalsOf(&us, []Policy{
+	r := rivalsOf(&us, together([]Policy{
 		policy(t, "a", ranked(1), func(s *StoragePolicySpec) { s.VolumeSelector = selector("tenant", "a") }),
 		policy(t, "b", ranked(1), func(s *StoragePolicySpec) {
 			s.VolumeSelector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
@@ -78,7 +78,7 @@ func TestRivalsThatAskForOneLabelOrNamespaceAreFoundByIt(t *testing.T) {
 			}}
 		}),
 		policy(t, "c", ranked(1), func(s *StoragePolicySpec) { s.ClaimNamespaces = []string{"c"} }),
-	})
+	}...))
 	if len(r.anyhow) != 0 || len(r.byLabel["tenant"]) != 2 || len(r.byNamespace["c"]) != 1 {
 		t.Errorf("got %d to go through, labels %v, namespaces %v", len(r.anyhow), r.byLabel, r.byNamespace)
 	}
@@ -113,7 +113,7 @@ func TestTheIndexOfRivalsIsAPlainSearch(t *testing.T) {
 			}))
 		}
 		us := policy(t, "p06x", ranked(int64(random.IntN(3))))
-		r := rivalsOf(&us, others)
+		r := rivalsOf(&us, together(others...))
 		for range 10 {
 			v := volume("v", func(v *Volume) {
 				v.ClaimNamespace = pick(3)
@@ -131,5 +131,27 @@ func TestTheIndexOfRivalsIsAPlainSearch(t *testing.T) {
 				t.Fatalf("got %v, want %v", got, want)
 			}
 		}
+	}
+}
+
+// The policies of a cluster are arranged once for all of them, so each finds
+// itself among them, be it as it was a while ago.
+func TestAPolicyIsNotItsOwnRival(t *testing.T) {
+	for name, earlier := range map[string]Policy{
+		"as it is":                   policy(t, "gold"),
+		"when it ranked higher":      policy(t, "gold", ranked(9)),
+		"when it ranked lower":       policy(t, "gold", ranked(-9)),
+		"when it was of other pools": policy(t, "gold", func(s *StoragePolicySpec) { s.HotPoolSelector = selector("tier", "warm") }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, d := one(t, volume("v"), rivalled(earlier, policy(t, "low", ranked(-1))))
+			if d.Winner != "" || d.Act != Move {
+				t.Errorf("got winner %q and %s, want it to move", d.Winner, d.Act)
+			}
+			_, d = one(t, volume("v"), rivalled(earlier, policy(t, "high", ranked(1))))
+			if d.Winner != "high" {
+				t.Errorf("got winner %q, want high", d.Winner)
+			}
+		})
 	}
 }

@@ -108,12 +108,16 @@ func routed(v *tiering.Volume, to tiering.Tier, pools []string) tiering.Route {
 }
 
 func input(now time.Time, p tiering.Policy, w *tiering.World, volumes []tiering.Volume, others ...tiering.Policy) tiering.Input {
+	var rivals []*tiering.Policy
+	for i := range others {
+		rivals = append(rivals, &others[i])
+	}
 	each := make([]*tiering.Volume, len(volumes))
 	for i := range volumes {
 		each[i] = &volumes[i]
 	}
 	return tiering.Input{
-		Now: now, Policy: p, World: w, Volumes: each, Others: others,
+		Now: now, Policy: p, World: w, Volumes: each, Others: tiering.Arrange(rivals...),
 		Limits: tiering.Limits{MaxConcurrentMigrations: 6, RebuildBytesPerSecond: 100 << 20}, Route: routed,
 	}
 }
