@@ -14,7 +14,7 @@ CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/generate/go.mod controller-ge
 CRD := manifests/base/crd
 each = @set -e; for m in $(1); do echo "($$m) $(2)"; (cd $$m && $(2)); done
 
-.PHONY: build image demo test race e2e lint fmt generate generate-check tidy-check bench fuzz check
+.PHONY: build image demo load test race e2e lint fmt generate generate-check tidy-check bench fuzz check
 
 build: ## bin/couchestor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/couchestor ./server/couchestor
@@ -24,6 +24,9 @@ image: ## the container image, with docker, podman or buildah; IMAGE, TAG, ARCH 
 
 demo: build ## the whole loop on this machine, in about two minutes
 	cd test/live && go run ./demo --binary $(CURDIR)/bin/couchestor
+
+load: build ## the program in the memory and CPU of its Deployment, under 10 000 volumes, in about a quarter of an hour; LOAD has more flags
+	cd test/live && go run ./load --binary $(CURDIR)/bin/couchestor $(LOAD)
 
 test: ## every test
 	$(call each,$(MODULES),go test -shuffle=on ./...)
