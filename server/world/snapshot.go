@@ -13,7 +13,7 @@ import (
 // Limits bound how old what is known of a source may be, and how long it may
 // take to read it.
 type Limits struct {
-	// TTL is how long a snapshot is handed out without asking the source again.
+	// TTL is how long a snapshot is handed out without waiting for another.
 	TTL time.Duration
 	// Timeout bounds one reading of the source, however many requests it makes.
 	Timeout time.Duration
@@ -67,7 +67,16 @@ func (s *snapshot[T]) fresh(now time.Time, l Limits) bool {
 	return s.known() && now.Sub(s.began) <= l.Fresh()
 }
 
-// due reports whether a caller should have the source read again.
+// ripe reports whether the source should be read again for the next callers: a good
+// reading is when a quarter of its time to live is left.
+func (s *snapshot[T]) ripe(now time.Time, l Limits) bool {
+	if s != nil && s.err == nil {
+		return now.Sub(s.tried) >= l.TTL-l.TTL/4
+	}
+	return s.due(now, l)
+}
+
+// due reports whether a caller should wait for the source to be read again.
 func (s *snapshot[T]) due(now time.Time, l Limits) bool {
 	switch {
 	case s == nil:
@@ -107,15 +116,21 @@ type flight struct {
 
 // get returns the snapshot, refreshed first if it is due. It waits for the
 // refresh for [maxWait] at most, or until ctx ends; the refresh goes on without
-// the caller. The result is nil only if the thing was never tried.
+// the caller. A refresh begins before it is due, behind the callers' backs, so that
+// where callers come often none of them waits. The result is nil only if the thing
+// was never tried.
 func (c *cell[T]) get(ctx context.Context) *snapshot[T] {
 	now := time.Now()
-	if s := c.current.Load(); !s.due(now, c.limits) {
+	s := c.current.Load()
+	if !s.ripe(now, c.limits) {
 		return s
 	}
 	f := c.refresh(ctx)
 	if f == nil {
 		return c.current.Load()
+	}
+	if !s.due(now, c.limits) {
+		return s
 	}
 	patience := time.NewTimer(maxWait - now.Sub(f.began))
 	defer patience.Stop()
@@ -136,7 +151,7 @@ func (c *cell[T]) refresh(ctx context.Context) *flight {
 		return c.flight
 	}
 	// Another caller's refresh may have landed since the caller looked.
-	if c.closed || !c.current.Load().due(time.Now(), c.limits) {
+	if c.closed || !c.current.Load().ripe(time.Now(), c.limits) {
 		return nil
 	}
 	// The refresh serves all callers, so the end of this one must not end it.

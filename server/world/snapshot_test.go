@@ -68,6 +68,29 @@ func TestSnapshotIsReadOnDemandOnly(t *testing.T) {
 	})
 }
 
+func TestNobodyWaitsWhereCallersComeOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &counted{takes: 4 * time.Second}
+		c := src.cell(t)
+		c.get(t.Context())
+		for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(2 * time.Second) {
+			start := time.Now()
+			s := c.get(t.Context())
+			if waited := time.Since(start); waited != 0 {
+				t.Fatalf("waited %s after %s", waited, time.Since(began))
+			}
+			if age := time.Since(s.tried); age >= testLimits.TTL {
+				t.Fatalf("got a reading of %s ago, want it younger than the time to live", age)
+			}
+		}
+		// A quarter of the time to live is 7.5 s: a reading ends each 22.5 to 24.5 s
+		// after the one before, plus its own 4 s.
+		if n := src.reads.Load(); n < 125 || n > 136 {
+			t.Errorf("read %d times in an hour", n)
+		}
+	})
+}
+
 func TestManyCallersShareOneRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &counted{takes: 2 * time.Second}
