@@ -20,6 +20,8 @@ import (
 // and then shared; but for routes they are never changed.
 type facts struct {
 	inventory *mayastor.Inventory
+	// cluster is the inventory's pools and nodes, to find routes.
+	cluster *mayastor.Cluster
 	// reading numbers it; 0 for none.
 	reading uint64
 	// volumes hold only what Mayastor knows, in the inventory's order. They are
@@ -65,6 +67,7 @@ func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
 	if inventory == nil {
 		return f
 	}
+	f.cluster = mayastor.NewCluster(inventory.Pools, inventory.Nodes)
 	f.index = indexOf(inventory, last)
 	f.volumes = sync.OnceValue(func() []tiering.Volume {
 		volumes := make([]tiering.Volume, len(inventory.Volumes))

@@ -71,7 +71,7 @@ func (f *facts) route(rules *tiering.Rules) func(*tiering.Volume, tiering.Tier, 
 
 // search asks for the whole move of the volume at that place.
 func (f *facts) search(volume int, ask *mayastor.Ask) tiering.Route {
-	steps, refusals := mayastor.Route(f.inventory.Volumes[volume].Volume(), f.inventory.Pools, f.inventory.Nodes, *ask, f.inventory.Capability)
+	steps, refusals := f.cluster.Route(f.inventory.Volumes[volume].Volume(), *ask, f.inventory.Capability)
 	var r tiering.Route
 	for _, refusal := range refusals {
 		r.Refusals = append(r.Refusals, refusal.Sentence)

@@ -1,6 +1,7 @@
 package mayastor
 
 import (
+	"cmp"
 	"maps"
 	"math/bits"
 	"slices"
@@ -20,11 +21,12 @@ type Candidate struct {
 // server's thin-provisioning limits are taken as upstream's defaults, and what
 // it sees may be newer than what is known here: it is a prediction.
 func Candidates(v Volume, pools []Pool, nodes []Node) []Candidate {
-	p := placementOf(v, clusterOf(pools, nodes))
+	p := placementOf(v, NewCluster(pools, nodes))
 	all := make([]Candidate, 0, len(pools))
-	placed := p.placed()
-	for _, pool := range p.sorted {
-		c := Candidate{Pool: pool.ID, Node: pool.home()}
+	placed := p.beside(p.placed())
+	for i := range p.sites {
+		pool := &p.sites[i]
+		c := Candidate{Pool: pool.ID, Node: pool.node}
 		if no := p.reject(pool, placed); no != nil {
 			c.Reject, c.Reason = p.describe(pool, no), no.reason
 		}
@@ -53,7 +55,7 @@ type rejection struct {
 
 // placement judges pools for one volume.
 type placement struct {
-	cluster
+	*Cluster
 	v Volume
 	// thin is how the server does the sums; a thick volume with snapshots is
 	// treated as thin.
@@ -63,11 +65,19 @@ type placement struct {
 	// kept is how much room a replica takes in the end.
 	kept int64
 
-	poolIn, nodeIn         *LabelledTopology
+	poolIn, nodeIn         demand
 	poolSpread, nodeSpread spread
 	allowed                []string
 	encrypted              bool
-	memo                   map[*Pool]*rejection
+	// noFreeNode is found again and again.
+	noFreeNode rejection
+	// judged holds what fixed found, by site.
+	judged []judgement
+}
+
+type judgement struct {
+	done bool
+	no   *rejection
 }
 
 // The server's limits for thin volumes, by default (MS 1.5, 4.3).
@@ -77,12 +87,13 @@ const (
 	overcommitPercent = 250
 )
 
-func placementOf(v Volume, c cluster) *placement {
+func placementOf(v Volume, c *Cluster) *placement {
 	p := &placement{
-		cluster: c, v: v,
+		Cluster: c, v: v,
 		thin: v.Spec.Thin || v.Spec.AsThin, free: v.Spec.Size, kept: v.Spec.Size,
-		memo:      make(map[*Pool]*rejection, len(c.sorted)),
-		encrypted: v.Spec.Encrypted != nil && *v.Spec.Encrypted,
+		noFreeNode: rejection{reason: ReasonNoFreeNode},
+		judged:     make([]judgement, len(c.sites)),
+		encrypted:  v.Spec.Encrypted != nil && *v.Spec.Encrypted,
 	}
 	if p.thin && v.State.Usage != nil {
 		allocated := min(max(v.State.Usage.Allocated, 0), v.Spec.Size)
@@ -96,16 +107,15 @@ func placementOf(v Volume, c cluster) *placement {
 	}
 	if t := v.Spec.Topology; t != nil {
 		if t.Pool != nil {
-			p.poolIn = t.Pool.Labelled
+			p.poolIn, p.poolSpread = demandOf(t.Pool.Labelled), spreadOf(t.Pool.Labelled)
 		}
 		if t.Node != nil {
-			p.nodeIn = t.Node.Labelled
+			p.nodeIn, p.nodeSpread = demandOf(t.Node.Labelled), spreadOf(t.Node.Labelled)
 			if t.Node.Explicit != nil {
 				p.allowed = t.Node.Explicit.AllowedNodes
 			}
 		}
 	}
-	p.poolSpread, p.nodeSpread = spreadOf(p.poolIn), spreadOf(p.nodeIn)
 	return p
 }
 
@@ -123,30 +133,30 @@ func (p *placement) placed() []ReplicaRef {
 // reject returns the first filter the pool does not pass beside the placed
 // replicas, nil if it passes all: first those that hold for ever, then those
 // that depend on the other replicas, then those that pass with time.
-func (p *placement) reject(pool *Pool, placed []ReplicaRef) *rejection {
+func (p *placement) reject(pool *site, placed company) *rejection {
 	f := p.fixed(pool)
 	if f != nil && !f.passing {
 		return f
 	}
-	if no := p.beside(pool, placed); no != nil {
+	if no := p.clash(pool, placed); no != nil {
 		return no
 	}
 	return f
 }
 
 // may says whether the server might place a replica on the pool.
-func (p *placement) may(pool *Pool, placed []ReplicaRef) bool {
+func (p *placement) may(pool *site, placed company) bool {
 	if f := p.fixed(pool); f != nil && !f.doubtful {
 		return false
 	}
-	no := p.beside(pool, placed)
+	no := p.clash(pool, placed)
 	return no == nil || no.doubtful
 }
 
 // fixed is what does not depend on the other replicas.
-func (p *placement) fixed(pool *Pool) *rejection {
-	if no, done := p.memo[pool]; done {
-		return no
+func (p *placement) fixed(pool *site) *rejection {
+	if j := p.judged[pool.index]; j.done {
+		return j.no
 	}
 	no := p.forEver(pool)
 	// A doubtful filter must not hide one that is certain.
@@ -155,19 +165,19 @@ func (p *placement) fixed(pool *Pool) *rejection {
 			no = now
 		}
 	}
-	p.memo[pool] = no
+	p.judged[pool.index] = judgement{true, no}
 	return no
 }
 
 // forEver are the filters that no waiting helps against.
-func (p *placement) forEver(pool *Pool) *rejection {
-	if key, ok := matches(p.poolIn, pool.labels()); !ok {
+func (p *placement) forEver(pool *site) *rejection {
+	if key, ok := p.poolIn.met(pool.labels()); !ok {
 		return &rejection{reason: ReasonPinnedTopology, key: key}
 	}
-	if len(p.allowed) > 0 && !slices.Contains(p.allowed, pool.home()) {
+	if len(p.allowed) > 0 && !slices.Contains(p.allowed, pool.node) {
 		return &rejection{reason: ReasonNodeNotAllowed}
 	}
-	if key, ok := matches(p.nodeIn, p.nodes[pool.home()].labels()); !ok {
+	if key, ok := p.nodeIn.met(pool.on.labels()); !ok {
 		return &rejection{reason: ReasonNodeTopology, key: key}
 	}
 	if pool.State != nil && pool.State.Capacity <= p.v.Spec.Size {
@@ -180,47 +190,104 @@ func (p *placement) forEver(pool *Pool) *rejection {
 	return nil
 }
 
-// matches says whether labels satisfy the inclusions of t, and if not the key
-// that they fail: every key must be there, with the value if one is given. The
-// keys by which replicas are kept together must be there, too.
-func matches(t *LabelledTopology, labels map[string]string) (failed string, ok bool) {
-	if t == nil {
-		return "", true
-	}
-	ok = true
-	for key, want := range t.Inclusion {
-		have, there := labels[key]
-		if (!there || want != "" && have != want) && (ok || key < failed) {
-			failed, ok = key, false
-		}
-	}
-	for _, key := range t.AffinityKey {
-		if _, there := labels[key]; !there && ok {
-			failed, ok = key, false
-		}
-	}
-	return failed, ok
+// demand is what a topology asks of the labels of a place: every inclusion must
+// be there, with the value if one is given, and so must the keys by which
+// replicas are kept together.
+type demand struct {
+	inclusion []inclusion // by key
+	share     []string
 }
 
-// beside is what depends on where the other replicas are.
-func (p *placement) beside(pool *Pool, placed []ReplicaRef) *rejection {
-	if taken(pool, placed) {
-		return &rejection{reason: ReasonNoFreeNode}
+type inclusion struct{ key, value string }
+
+func demandOf(t *LabelledTopology) (d demand) {
+	if t == nil {
+		return d
 	}
-	if no := p.nodeSpread.beside(p.nodes[pool.home()].labels(), placed, p.nodeLabels); no != nil {
-		return no
+	d.share = t.AffinityKey
+	if len(t.Inclusion) == 0 {
+		return d
 	}
-	return p.poolSpread.beside(pool.labels(), placed, p.poolLabels)
+	d.inclusion = make([]inclusion, 0, len(t.Inclusion))
+	for key, value := range t.Inclusion {
+		d.inclusion = append(d.inclusion, inclusion{key, value})
+	}
+	slices.SortFunc(d.inclusion, func(a, b inclusion) int { return cmp.Compare(a.key, b.key) })
+	return d
+}
+
+// met says whether labels satisfy the demand, and if not the key that they fail.
+func (d demand) met(labels map[string]string) (failed string, ok bool) {
+	for _, want := range d.inclusion {
+		if have, there := labels[want.key]; !there || want.value != "" && have != want.value {
+			return want.key, false
+		}
+	}
+	for _, key := range d.share {
+		if _, there := labels[key]; !there {
+			return key, false
+		}
+	}
+	return "", true
+}
+
+// value that is demanded of a label, "" for any.
+func (d demand) value(key string) string {
+	for _, want := range d.inclusion {
+		if want.key == key {
+			return want.value
+		}
+	}
+	return ""
+}
+
+// company are the replicas that a place would be beside, with the labels by
+// which they might clash.
+type company struct {
+	placed       []ReplicaRef
+	nodes, pools []map[string]string // nil if it does not matter
+}
+
+func (p *placement) beside(placed []ReplicaRef) company {
+	c := company{placed: placed}
+	if p.nodeSpread.any() {
+		for _, r := range placed {
+			c.nodes = append(c.nodes, p.nodes[r.Node].labels())
+		}
+	}
+	if p.poolSpread.any() {
+		for _, r := range placed {
+			c.pools = append(c.pools, p.pool(r.Pool).labels())
+		}
+	}
+	return c
+}
+
+// clash is what depends on where the other replicas are.
+func (p *placement) clash(pool *site, c company) *rejection {
+	if pool.taken(c.placed) {
+		return &p.noFreeNode
+	}
+	if p.nodeSpread.any() {
+		if no := p.nodeSpread.clash(pool.on.labels(), c.nodes); no != nil {
+			return no
+		}
+	}
+	if p.poolSpread.any() {
+		return p.poolSpread.clash(pool.labels(), c.pools)
+	}
+	return nil
 }
 
 // taken says whether one of the replicas is on the node of the pool.
-func taken(pool *Pool, placed []ReplicaRef) bool {
-	home := pool.home()
-	return slices.ContainsFunc(placed, func(r ReplicaRef) bool { return r.Node == home })
+func (s *site) taken(placed []ReplicaRef) bool {
+	for i := range placed {
+		if placed[i].Node == s.node {
+			return true
+		}
+	}
+	return false
 }
-
-func (p *placement) nodeLabels(r ReplicaRef) map[string]string { return p.nodes[r.Node].labels() }
-func (p *placement) poolLabels(r ReplicaRef) map[string]string { return p.pools[r.Pool].labels() }
 
 // spread is how where one replica is restricts where another may be: by some
 // labels they must differ, by others they must not. Which servers look at this
@@ -236,22 +303,22 @@ func spreadOf(t *LabelledTopology) spread {
 
 func (s spread) any() bool { return len(s.differ)+len(s.share) > 0 }
 
-// beside checks the labels of a place against those of the others.
-func (s spread) beside(here map[string]string, placed []ReplicaRef, there func(ReplicaRef) map[string]string) *rejection {
+// clash checks the labels of a place against those of the others.
+func (s spread) clash(here map[string]string, others []map[string]string) *rejection {
 	for _, key := range s.differ {
 		value, ok := here[key]
 		if !ok {
 			return &rejection{reason: ReasonSpreadTopology, doubtful: true, key: key, absent: true}
 		}
-		for _, r := range placed {
-			if other, used := there(r)[key]; used && other == value {
+		for _, there := range others {
+			if other, used := there[key]; used && other == value {
 				return &rejection{reason: ReasonSpreadTopology, doubtful: true, key: key, value: value}
 			}
 		}
 	}
 	for _, key := range s.share {
-		for _, r := range placed {
-			if other, ok := there(r)[key]; ok && other != here[key] {
+		for _, there := range others {
+			if other, ok := there[key]; ok && other != here[key] {
 				return &rejection{reason: ReasonAffinityKey, doubtful: true, key: key, value: other}
 			}
 		}
@@ -260,17 +327,9 @@ func (s spread) beside(here map[string]string, placed []ReplicaRef, there func(R
 }
 
 // forNow are the filters that may let the pool pass later.
-func (p *placement) forNow(pool *Pool) *rejection {
-	node := p.nodes[pool.home()]
-	switch {
-	case node.status() != StatusOnline:
-		return &rejection{reason: ReasonNodeNotOnline, passing: true}
-	case node.cordoned():
-		return &rejection{reason: ReasonNodeCordoned, passing: true}
-	case pool.status() == StatusUnknown || pool.status() == StatusFaulted:
-		return &rejection{reason: ReasonPoolNotOnline, passing: true}
-	case pool.cordoned():
-		return &rejection{reason: ReasonPoolCordoned, passing: true}
+func (p *placement) forNow(pool *site) *rejection {
+	if pool.shut != "" {
+		return &rejection{reason: pool.shut, passing: true}
 	}
 	s := pool.State
 	need := p.free
@@ -292,7 +351,7 @@ func (p *placement) forNow(pool *Pool) *rejection {
 
 // overfull is the rule of ours: Online pools only, with room left at the end.
 // The pool has a state.
-func (p *placement) overfull(pool *Pool, maxUsedPercent int) *rejection {
+func (p *placement) overfull(pool *site, maxUsedPercent int) *rejection {
 	s := pool.State
 	if s.Status != StatusOnline {
 		return &rejection{reason: ReasonPoolNotOnline, passing: true}

@@ -9,32 +9,77 @@ import (
 	"strings"
 )
 
-// cluster is pools and nodes by name. It points into the slices it is made of
-// and changes nothing in them.
-type cluster struct {
-	sorted []*Pool // by id
-	pools  map[string]*Pool
-	nodes  map[string]*Node
+// Cluster is the pools and nodes of one reading, with what is looked up of them
+// for every volume again. It points into the slices it is made of, which must
+// not change while it is used, and is safe for concurrent use.
+type Cluster struct {
+	sites []site // by id of the pool
+	pools map[string]*site
+	nodes map[string]*Node
+	// restless is why nothing at all should move now.
+	restless []Refusal
 }
 
-func clusterOf(pools []Pool, nodes []Node) cluster {
-	c := cluster{
-		sorted: make([]*Pool, len(pools)),
-		pools:  make(map[string]*Pool, len(pools)),
-		nodes:  make(map[string]*Node, len(nodes)),
-	}
-	for i := range pools {
-		c.sorted[i] = &pools[i]
-		c.pools[pools[i].ID] = &pools[i]
+// site is a pool where it is.
+type site struct {
+	*Pool
+	index int    // among the sites
+	node  string // its home
+	on    *Node  // nil if it is not known
+	// shut is what keeps every new replica off the pool now, "" for nothing.
+	shut Reason
+}
+
+// NewCluster indexes a reading.
+func NewCluster(pools []Pool, nodes []Node) *Cluster {
+	c := &Cluster{
+		sites: make([]site, len(pools)),
+		pools: make(map[string]*site, len(pools)),
+		nodes: make(map[string]*Node, len(nodes)),
 	}
 	for i := range nodes {
 		c.nodes[nodes[i].ID] = &nodes[i]
 	}
-	byID := func(a, b *Pool) int { return cmp.Compare(a.ID, b.ID) }
-	if !slices.IsSortedFunc(c.sorted, byID) {
-		slices.SortStableFunc(c.sorted, byID)
+	sorted := make([]*Pool, len(pools))
+	for i := range pools {
+		sorted[i] = &pools[i]
 	}
+	byID := func(a, b *Pool) int { return cmp.Compare(a.ID, b.ID) }
+	if !slices.IsSortedFunc(sorted, byID) {
+		slices.SortStableFunc(sorted, byID)
+	}
+	for i, pool := range sorted {
+		home := pool.home()
+		s := &c.sites[i]
+		*s = site{Pool: pool, index: i, node: home, on: c.nodes[home]}
+		s.shut = s.closed()
+		c.pools[pool.ID] = s
+	}
+	c.restless = c.unsettled()
 	return c
+}
+
+// pool is nil if it is not known.
+func (c *Cluster) pool(id string) *Pool {
+	if s := c.pools[id]; s != nil {
+		return s.Pool
+	}
+	return nil
+}
+
+// closed are the filters that may let the pool pass later, whatever the volume.
+func (s *site) closed() Reason {
+	switch {
+	case s.on.status() != StatusOnline:
+		return ReasonNodeNotOnline
+	case s.on.cordoned():
+		return ReasonNodeCordoned
+	case s.status() == StatusUnknown || s.status() == StatusFaulted:
+		return ReasonPoolNotOnline
+	case s.cordoned():
+		return ReasonPoolCordoned
+	}
+	return ""
 }
 
 // home is the node a pool is on.
@@ -137,9 +182,9 @@ func (n *Node) version() string {
 	return ""
 }
 
-// unrest returns why this is no time to move the volume, whatever the volume
-// itself says: upgrades, drains and what is down (MS 5.4.1, 5.7.9).
-func (c cluster) unrest(v Volume) []Refusal {
+// unsettled returns why this is no time to move any volume: upgrades and drains
+// (MS 5.7.9).
+func (c *Cluster) unsettled() []Refusal {
 	var no refusals
 	versions := map[string]bool{}
 	for _, id := range slices.Sorted(maps.Keys(c.nodes)) {
@@ -155,11 +200,18 @@ func (c cluster) unrest(v Volume) []Refusal {
 	if len(versions) > 1 {
 		no.add(ReasonMixedVersions, "the nodes run different versions of the io-engine (%s), as in an upgrade; wait until all run the same", enumerate(slices.Sorted(maps.Keys(versions))))
 	}
-	for _, pool := range c.sorted {
-		if pool.draining() {
-			no.add(ReasonPoolDraining, "pool %s is being drained, and nothing is moved meanwhile; wait until it is done", pool.ID)
+	for i := range c.sites {
+		if c.sites[i].draining() {
+			no.add(ReasonPoolDraining, "pool %s is being drained, and nothing is moved meanwhile; wait until it is done", c.sites[i].ID)
 		}
 	}
+	return no
+}
+
+// unrest returns why this is no time to move the volume, whatever the volume
+// itself says: that nothing should move, and what is down (MS 5.4.1).
+func (c *Cluster) unrest(v Volume) []Refusal {
+	no := refusals(slices.Clone(c.restless))
 	homes, places := map[string]bool{}, map[string]bool{}
 	if v.Spec.Target != nil && v.Spec.Target.Node != "" {
 		homes[v.Spec.Target.Node] = true
@@ -179,7 +231,7 @@ func (c cluster) unrest(v Volume) []Refusal {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(places)) {
-		if s := c.pools[id].status(); s != StatusOnline {
+		if s := c.pool(id).status(); s != StatusOnline {
 			no.add(ReasonPoolNotOnline, "pool %s of the volume is %s, not Online; wait until it is back", id, s)
 		}
 	}

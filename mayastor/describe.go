@@ -3,9 +3,8 @@ package mayastor
 import "fmt"
 
 // describe completes "the pool ..." for a filter that the pool does not pass.
-func (p *placement) describe(pool *Pool, no *rejection) string {
-	home := pool.home()
-	node := p.nodes[home]
+func (p *placement) describe(pool *site, no *rejection) string {
+	home, node := pool.node, pool.on
 	switch no.reason {
 	case ReasonPinnedTopology:
 		return demanded(p.poolIn, no.key, pool.labels())
@@ -51,10 +50,10 @@ func (p *placement) describe(pool *Pool, no *rejection) string {
 	}
 }
 
-// demanded says how labels fail the demand of t for a key.
-func demanded(t *LabelledTopology, key string, labels map[string]string) string {
+// demanded says how labels fail the demand for a key.
+func demanded(d demand, key string, labels map[string]string) string {
 	have, ok := labels[key]
-	want := t.Inclusion[key]
+	want := d.value(key)
 	switch {
 	case !ok && want == "":
 		return fmt.Sprintf("has no label %s, and the volume demands one", key)

@@ -231,3 +231,32 @@ func heap() int64 {
 		}
 	}
 }
+
+// BenchmarkPacked is what it costs to look at a volume of a reading, and to
+// judge its health.
+func BenchmarkPacked(b *testing.B) {
+	const n = 1_000
+	s := newServer(estate{volumes: n}, 1)
+	reader, err := mayastor.NewReader(mayastor.Config{URL: "http://mayastor.test", HTTP: direct(s)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	all := readVolumes(b, reader, nil, n)
+	for _, c := range []struct {
+		name string
+		look func(p mayastor.Packed) bool
+	}{
+		{"UUID", func(p mayastor.Packed) bool { return p.UUID() != "" }},
+		{"Volume", func(p mayastor.Packed) bool { return p.Volume().Spec.UUID != "" }},
+		{"Volume and Healthy", func(p mayastor.Packed) bool { return len(mayastor.Healthy(p.Volume())) == 0 }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if !c.look(all[i%n]) {
+					b.Fatal(all[i%n].Volume())
+				}
+			}
+		})
+	}
+}

@@ -294,7 +294,7 @@ func (r *run) giveUp(ctx context.Context, do act) error {
 			refusals = nil // a pool is not well, the data is
 		}
 		if !ending {
-			refusals = append(refusals, clusterOf(w.pools, w.nodes).unrest(w.vol)...)
+			refusals = append(refusals, NewCluster(w.pools, w.nodes).unrest(w.vol)...)
 		}
 		if len(refusals) > 0 || w.vol.Spec.NumReplicas != want+1 {
 			return retry{fmt.Errorf("the volume or the cluster changed while the step was prepared: %s", sentences(refusals))}

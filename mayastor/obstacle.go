@@ -2,7 +2,6 @@ package mayastor
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -12,7 +11,7 @@ func (w *walk) obstacles() []Refusal {
 		return w.unsteered()
 	}
 	all := w.start.all()
-	if len(w.landing(all)) == 0 && !(w.ask.AllowReduced && w.mayReduce(w.start)) {
+	if !w.lands(all) && !(w.ask.AllowReduced && w.mayReduce(w.start)) {
 		return w.unusable(all)
 	}
 	var no refusals
@@ -34,8 +33,9 @@ func (w *walk) unsteered() []Refusal {
 	var no refusals
 	for _, victim := range w.start.left {
 		all := w.start.all()
-		if landing := w.landing(all); len(landing) > 0 {
-			all = w.start.with(landing[0].ref).all()
+		for first := range w.landing(all) {
+			all = w.start.with(first.ref()).all()
+			break
 		}
 		if s, rival := w.removal.steer(victim, all); s == astray {
 			no.add(ReasonRemovalAmbiguous, "Mayastor cannot be made to give up the replica on pool %s and no other: %s", victim.Pool, w.removal.rivalry(victim, rival, all))
@@ -55,8 +55,9 @@ func (w *walk) unusable(beside []ReplicaRef) []Refusal {
 		more        []string
 	}
 	groups := map[Reason]*group{}
-	for _, id := range slices.Sorted(maps.Keys(w.targets)) {
-		no := w.obstacle(id, beside, w.ask.MaxUsedPercent)
+	placed := w.beside(beside)
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(w.ask.Targets))) {
+		no := w.obstacle(id, placed, w.ask.MaxUsedPercent)
 		if no == nil {
 			continue
 		}

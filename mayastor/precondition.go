@@ -76,17 +76,17 @@ func replicasSynced(v Volume) []Refusal {
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.State.Replicas)) {
 		r := v.State.Replicas[id]
-		where := fmt.Sprintf("replica %s on pool %s", id, known(Status(r.Pool)))
+		where := func() string { return fmt.Sprintf("replica %s on pool %s", id, known(Status(r.Pool))) }
 		switch {
 		case r.Node == "" || r.Pool == "":
 			no.add(ReasonReplicaUnplaced, "it is not known where replica %s is; its node may be down", id)
 		case r.State != StatusOnline:
-			no.add(ReasonReplicaNotOnline, "%s is %s, not Online; wait until it is back or replaced", where, known(r.State))
+			no.add(ReasonReplicaNotOnline, "%s is %s, not Online; wait until it is back or replaced", where(), known(r.State))
 		case v.State.Target == nil:
 		case r.RebuildProgress != nil:
-			no.add(ReasonRebuilding, "%s is being rebuilt (%d%%); wait until it is in sync", where, *r.RebuildProgress)
+			no.add(ReasonRebuilding, "%s is being rebuilt (%d%%); wait until it is in sync", where(), *r.RebuildProgress)
 		case !Synced(v, id):
-			no.add(ReasonReplicaNotSynced, "%s is not known to be in sync (child %s); wait until its target says so", where, known(r.ChildStatus))
+			no.add(ReasonReplicaNotSynced, "%s is not known to be in sync (child %s); wait until its target says so", where(), known(r.ChildStatus))
 		}
 	}
 	return no
@@ -120,6 +120,10 @@ func Synced(v Volume, replica string) bool {
 // replica is the uuid of the replica behind a child, or "" (MS 2.3).
 func (c Child) replica() string {
 	_, query, _ := strings.Cut(c.URI, "?")
+	// As it is in practice, and the same as below.
+	if id, ok := strings.CutPrefix(query, "uuid="); ok && !strings.ContainsAny(id, "&;%+") {
+		return id
+	}
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return ""

@@ -93,28 +93,28 @@ func (r rank) before(o rank) bool {
 
 // removal knows what the order depends on.
 type removal struct {
-	cluster
+	*Cluster
 	v      Volume
 	modern bool // 2.9 or newer
-	// topologies of the volume, inclusions only; nil if it has none.
-	pool, node *LabelledTopology
-	spread     []string // labels of nodes by which it is spread
+	// The inclusions of the volume's topologies.
+	poolIn, nodeIn demand
+	spread         []string // labels of nodes by which it is spread
 	// alone holds what of a rank depends on the place only, by pool.
 	alone map[string]rank
 }
 
 func removalOf(v Volume, nodes []Node, pools []Pool, capability Capability) *removal {
-	return removalIn(v, clusterOf(pools, nodes), capability)
+	return removalIn(v, NewCluster(pools, nodes), capability)
 }
 
-func removalIn(v Volume, c cluster, capability Capability) *removal {
-	r := &removal{cluster: c, v: v, modern: capability.Removal || capability.PoolCordon, alone: map[string]rank{}}
+func removalIn(v Volume, c *Cluster, capability Capability) *removal {
+	r := &removal{Cluster: c, v: v, modern: capability.Removal || capability.PoolCordon, alone: map[string]rank{}}
 	if t := v.Spec.Topology; t != nil {
 		if t.Pool != nil {
-			r.pool = inclusions(t.Pool.Labelled)
+			r.poolIn = demandOf(inclusions(t.Pool.Labelled))
 		}
 		if t.Node != nil {
-			r.node = inclusions(t.Node.Labelled)
+			r.nodeIn = demandOf(inclusions(t.Node.Labelled))
 			r.spread = spreadOf(t.Node.Labelled).differ
 		}
 	}
@@ -184,10 +184,10 @@ func (r *removal) place(ref ReplicaRef) rank {
 		return k
 	}
 	node := r.nodes[ref.Node]
-	if _, ok := matches(r.node, node.labels()); ok {
+	if _, ok := r.nodeIn.met(node.labels()); ok {
 		k.keys[byNode] = 1
 	}
-	if _, ok := matches(r.pool, r.pools[ref.Pool].labels()); ok {
+	if _, ok := r.poolIn.met(r.pool(ref.Pool).labels()); ok {
 		k.keys[byPool] = 1
 	}
 	if !node.cordoned() {
@@ -295,12 +295,12 @@ func (r *removal) rivalry(victim, other ReplicaRef, all []ReplicaRef) string {
 		switch k {
 		case byNode:
 			labels := r.nodes[other.Node].labels()
-			key, _ := matches(r.node, labels)
-			return fmt.Sprintf("%s goes first, as its node %s %s", where, other.Node, demanded(r.node, key, labels))
+			key, _ := r.nodeIn.met(labels)
+			return fmt.Sprintf("%s goes first, as its node %s %s", where, other.Node, demanded(r.nodeIn, key, labels))
 		case byPool:
-			labels := r.pools[other.Pool].labels()
-			key, _ := matches(r.pool, labels)
-			return fmt.Sprintf("%s goes first, as its pool %s", where, demanded(r.pool, key, labels))
+			labels := r.pool(other.Pool).labels()
+			key, _ := r.poolIn.met(labels)
+			return fmt.Sprintf("%s goes first, as its pool %s", where, demanded(r.poolIn, key, labels))
 		case byClashes:
 			return fmt.Sprintf("%s goes first, as its node %s clashes with others by the labels that spread the volume", where, other.Node)
 		}

@@ -79,7 +79,11 @@ type Reason string
 // too. Later steps assume the first pool of each Landing before them, so ask
 // again before each step.
 func Route(v Volume, pools []Pool, nodes []Node, ask Ask, capability Capability) ([]Step, []Refusal) {
-	c := clusterOf(pools, nodes)
+	return NewCluster(pools, nodes).Route(v, ask, capability)
+}
+
+// Route is the function of the same name, for many volumes of one reading.
+func (c *Cluster) Route(v Volume, ask Ask, capability Capability) ([]Step, []Refusal) {
 	p := placementOf(v, c)
 	w := walkOf(p, removalIn(v, c, capability), ask, capability)
 	if w.arrived() {

@@ -526,6 +526,16 @@ func BenchmarkRoute(b *testing.B) {
 			}
 		})
 	}
+	b.Run("nodes=400 of one reading", func(b *testing.B) {
+		s := newScene(400, "sata-1", "sata-2", "sata-3")
+		c := mayastor.NewCluster(s.pools, s.nodes)
+		b.ReportAllocs()
+		for b.Loop() {
+			if steps, _ := c.Route(s.v, s.ask, s.cap); len(steps) != 3 {
+				b.Fatal("no steps")
+			}
+		}
+	})
 	b.Run("spread over 400 zones", func(b *testing.B) {
 		s := newScene(400, "sata-1", "sata-2", "sata-3")
 		zones := map[string]string{}

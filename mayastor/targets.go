@@ -11,15 +11,15 @@ import "slices"
 // the move does not work from there; one that does not may be used by a later
 // step, when an earlier one has freed its node.
 func Targets(v Volume, pools []Pool, nodes []Node, ask Ask) []Candidate {
-	p := placementOf(v, clusterOf(pools, nodes))
-	placed := p.placed()
+	p := placementOf(v, NewCluster(pools, nodes))
+	placed := p.beside(p.placed())
 	names := slices.Compact(slices.Sorted(slices.Values(ask.Targets)))
 	all := make([]Candidate, 0, len(names))
 	for _, id := range names {
 		c := Candidate{Pool: id}
 		pool := p.pools[id]
 		if pool != nil {
-			c.Node = pool.home()
+			c.Node = pool.node
 		}
 		if no := p.obstacle(id, placed, ask.MaxUsedPercent); no != nil {
 			c.Reject, c.Reason = p.obstacleText(id, no), no.reason
@@ -31,7 +31,7 @@ func Targets(v Volume, pools []Pool, nodes []Node, ask Ask) []Candidate {
 
 // obstacle is what keeps one target pool from being used beside the placed
 // replicas, nil if nothing does.
-func (p *placement) obstacle(id string, placed []ReplicaRef, maxUsedPercent int) *rejection {
+func (p *placement) obstacle(id string, placed company, maxUsedPercent int) *rejection {
 	pool := p.pools[id]
 	if pool == nil {
 		return &rejection{reason: ReasonPoolUnknown}

@@ -2,6 +2,7 @@ package mayastor
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -18,9 +19,11 @@ type walk struct {
 	removal    *removal
 	ask        Ask
 	capability Capability
-	targets    map[string]bool
+	// targets says of each site whether its pool is one to move to.
+	targets []bool
 	// usable are the target pools that qualify whatever the other replicas do.
 	usable []place
+	kinds  map[string]int
 	start  position
 
 	// reduce allows RemoveFirst; blind takes every removal for steerable, to
@@ -41,10 +44,12 @@ const maxPositions = 4000
 // of a walk: each takes one node of many, and only being local to the target,
 // and labels by which replicas are spread or kept together, tell them apart.
 type place struct {
-	*Pool
-	ref  ReplicaRef // of the replica to come
-	kind string
+	*site
+	kind int // a number among the kinds of the walk
 }
+
+// ref is the replica to come.
+func (p place) ref() ReplicaRef { return ReplicaRef{Pool: p.ID, Node: p.node} }
 
 // position is one moment between two steps.
 type position struct {
@@ -83,12 +88,12 @@ func (p position) with(r ReplicaRef) position {
 }
 
 func walkOf(p *placement, r *removal, ask Ask, capability Capability) *walk {
-	w := &walk{placement: p, removal: r, ask: ask, capability: capability, targets: make(map[string]bool, len(ask.Targets))}
+	w := &walk{placement: p, removal: r, ask: ask, capability: capability, targets: make([]bool, len(p.sites))}
 	for _, id := range ask.Targets {
-		w.targets[id] = true
+		w.aim(id)
 	}
 	for _, ref := range p.placed() {
-		if w.targets[ref.Pool] {
+		if w.onTarget(ref.Pool) {
 			w.start.there = append(w.start.there, ref)
 		} else {
 			w.start.left = append(w.start.left, ref)
@@ -98,32 +103,58 @@ func walkOf(p *placement, r *removal, ask Ask, capability Capability) *walk {
 	return w
 }
 
+// aim makes every site of a pool a target.
+func (w *walk) aim(id string) {
+	if s := w.pools[id]; s != nil {
+		for i := s.index; i >= 0 && w.sites[i].ID == id; i-- {
+			w.targets[i] = true
+		}
+	}
+}
+
+// onTarget says whether a pool, which need not be known, is a target.
+func (w *walk) onTarget(id string) bool {
+	if s := w.pools[id]; s != nil {
+		return w.targets[s.index]
+	}
+	return slices.Contains(w.ask.Targets, id)
+}
+
 // survey finds the usable pools.
 func (w *walk) survey() {
-	for _, pool := range w.sorted {
-		if w.targets[pool.ID] && w.fixed(pool) == nil && w.overfull(pool, w.ask.MaxUsedPercent) == nil {
-			w.usable = append(w.usable, place{pool, ReplicaRef{Pool: pool.ID, Node: pool.home()}, w.kind(pool)})
+	w.kinds = map[string]int{}
+	w.usable = make([]place, 0, len(w.ask.Targets))
+	for i := range w.sites {
+		pool := &w.sites[i]
+		if w.targets[i] && w.fixed(pool) == nil && w.overfull(pool, w.ask.MaxUsedPercent) == nil {
+			w.usable = append(w.usable, place{pool, w.kind(pool)})
 		}
 	}
 }
 
 // kind of a place on the pool.
-func (w *walk) kind(pool *Pool) string {
-	local := ""
-	if pool.home() == w.removal.targetNode() {
-		local = "local"
+func (w *walk) kind(pool *site) int {
+	name := ""
+	if pool.node == w.removal.targetNode() {
+		name = "local"
 	}
-	if !w.nodeSpread.any() && !w.poolSpread.any() {
-		return local
+	if w.nodeSpread.any() || w.poolSpread.any() {
+		name += w.nodeSpread.values(pool.on.labels()) + w.poolSpread.values(pool.labels())
 	}
+	kind, ok := w.kinds[name]
+	if !ok {
+		kind = len(w.kinds)
+		w.kinds[name] = kind
+	}
+	return kind
+}
+
+// values of the labels that matter to s, as one text.
+func (s spread) values(labels map[string]string) string {
 	var b strings.Builder
-	b.WriteString(local)
-	for _, t := range []struct {
-		spread
-		labels map[string]string
-	}{{w.nodeSpread, w.nodes[pool.home()].labels()}, {w.poolSpread, pool.labels()}} {
-		for _, key := range slices.Concat(t.differ, t.share) {
-			b.WriteString("\x00" + t.labels[key])
+	for _, keys := range [][]string{s.differ, s.share} {
+		for _, key := range keys {
+			b.WriteString("\x00" + labels[key])
 		}
 	}
 	return b.String()
@@ -175,9 +206,9 @@ func (w *walk) from(p position) bool {
 		return false
 	}
 	w.budget--
-	kind, places := w.moves(p)
+	kind := w.move(p)
 	ok := slices.ContainsFunc(p.left, func(victim ReplicaRef) bool {
-		for range w.outcomes(p, kind, victim, places) {
+		for range w.outcomes(p, kind, victim) {
 			return true
 		}
 		return false
@@ -186,26 +217,49 @@ func (w *walk) from(p position) bool {
 	return ok
 }
 
-// moves says how a replica can be moved in a position, whichever it is, and for
-// AddFirst the places the new one may take. No kind works if the second result
-// is empty and RemoveFirst is not the first.
-func (w *walk) moves(p position) (StepKind, []place) {
-	places := w.landing(p.all())
-	if len(places) == 0 && w.reduce && w.mayReduce(p) {
-		return RemoveFirst, nil
+// move says how a replica can be moved in a position, whichever it is.
+func (w *walk) move(p position) StepKind {
+	if w.reduce && !w.lands(p.all()) && w.mayReduce(p) {
+		return RemoveFirst
 	}
-	return AddFirst, places
+	return AddFirst
 }
 
-// landing are the usable places beside the replicas that are there.
-func (w *walk) landing(all []ReplicaRef) []place {
-	places := make([]place, 0, len(w.usable))
-	for _, u := range w.usable {
-		if !taken(u.Pool, all) && w.beside(u.Pool, all) == nil {
-			places = append(places, u)
+// lands says whether there is a place beside the replicas that are there.
+func (w *walk) lands(all []ReplicaRef) bool {
+	for range w.landing(all) {
+		return true
+	}
+	return false
+}
+
+// landing yields the usable places beside the replicas that are there.
+func (w *walk) landing(all []ReplicaRef) iter.Seq[place] {
+	return func(yield func(place) bool) {
+		c := w.beside(all)
+		for _, u := range w.usable {
+			if w.clash(u.site, c) == nil && !yield(u) {
+				return
+			}
 		}
 	}
-	return places
+}
+
+// firsts yields the first place of each kind.
+func (w *walk) firsts(all []ReplicaRef) iter.Seq[place] {
+	return func(yield func(place) bool) {
+		c := w.beside(all)
+		seen, left := make([]bool, len(w.kinds)), len(w.kinds)
+		for _, u := range w.usable {
+			if seen[u.kind] || w.clash(u.site, c) != nil {
+				continue
+			}
+			seen[u.kind] = true
+			if left--; !yield(u) || left == 0 {
+				return
+			}
+		}
+	}
 }
 
 // mayReduce says whether a copy may be given up first: two others stay, and it
@@ -216,9 +270,10 @@ func (w *walk) mayReduce(p position) bool {
 	if len(all) < 3 {
 		return false
 	}
-	for id := range w.targets {
-		pool := w.pools[id]
-		if pool == nil || w.beside(pool, all) != nil {
+	c := w.beside(all)
+	for i := range w.sites {
+		pool := &w.sites[i]
+		if !w.targets[i] || w.clash(pool, c) != nil {
 			continue
 		}
 		if f := w.fixed(pool); f == nil || f.passing {
@@ -230,24 +285,25 @@ func (w *walk) mayReduce(p position) bool {
 
 // outcome is what comes of moving a victim to places of one kind.
 type outcome struct {
-	places []place
-	steer  steering
-	next   position // with the new replica on the first of the places
+	kind  int // of the places
+	steer steering
+	next  position // with the new replica on the first of the places
 }
 
 // outcomes yields those from which the rest can be walked, kind by kind.
-func (w *walk) outcomes(p position, kind StepKind, victim ReplicaRef, places []place) func(yield func(outcome) bool) {
+func (w *walk) outcomes(p position, kind StepKind, victim ReplicaRef) iter.Seq[outcome] {
 	return func(yield func(outcome) bool) {
 		rest := p.without(victim)
+		beside := p.all()
 		if kind == RemoveFirst {
-			if w.steering(victim, p.all()) == astray {
+			if w.steering(victim, beside) == astray {
 				return
 			}
-			places = w.landing(rest.all())
+			beside = rest.all()
 		}
-		for _, alike := range byKind(places) {
-			ref := alike[0].ref
-			o := outcome{places: alike, next: rest.with(ref)}
+		for first := range w.firsts(beside) {
+			ref := first.ref()
+			o := outcome{kind: first.kind, next: rest.with(ref)}
 			if kind == RemoveFirst {
 				o.steer = w.steering(victim, p.all())
 			} else {
@@ -260,52 +316,41 @@ func (w *walk) outcomes(p position, kind StepKind, victim ReplicaRef, places []p
 	}
 }
 
-// byKind groups places, in the order of the first of each kind.
-func byKind(places []place) [][]place {
-	var groups [][]place
-	index := map[string]int{}
-	for _, p := range places {
-		i, ok := index[p.kind]
-		if !ok {
-			i = len(groups)
-			index[p.kind] = i
-			groups = append(groups, nil)
-		}
-		groups[i] = append(groups[i], p)
-	}
-	return groups
-}
-
 // step is the next one from a position, and where it leads if the new replica
 // lands on the first pool of its Landing. The Landing is empty if the rest
 // cannot be walked.
 func (w *walk) step(p position) (Step, position) {
-	kind, places := w.moves(p)
+	kind := w.move(p)
 	for _, victim := range p.left {
 		s := Step{Kind: kind, Victim: victim}
 		var next position
-		for o := range w.outcomes(p, kind, victim, places) {
-			// Places come in the order of their pools, within a kind and the first
-			// of each kind.
-			if len(s.Landing) == 0 {
+		good := make([]bool, len(w.kinds))
+		some := false
+		for o := range w.outcomes(p, kind, victim) {
+			// Places come in the order of their pools, the first of each kind.
+			if !some {
 				next = o.next
 			}
-			for _, u := range o.places {
-				s.Landing = append(s.Landing, u.ID)
-			}
+			some, good[o.kind] = true, true
 			if o.steer == byOurCordon {
 				s.CordonNode = victim.Node
 			}
 		}
-		if len(s.Landing) > 0 {
-			slices.Sort(s.Landing)
-			all := p.all()
-			if kind == RemoveFirst {
-				all = p.without(victim).all()
-			}
-			s.Cordon = w.hazards(all, s.Landing)
-			return s, next
+		if !some {
+			continue
 		}
+		beside := p.all()
+		if kind == RemoveFirst {
+			beside = p.without(victim).all()
+		}
+		s.Landing = make([]string, 0, len(w.usable))
+		for u := range w.landing(beside) {
+			if good[u.kind] {
+				s.Landing = append(s.Landing, u.ID)
+			}
+		}
+		s.Cordon = w.hazards(beside, s.Landing)
+		return s, next
 	}
 	return Step{}, position{}
 }
@@ -329,19 +374,28 @@ func (w *walk) hazards(all []ReplicaRef, landing []string) []string {
 	if !w.capability.PoolCordon {
 		return nil
 	}
-	var ids []string
-	for _, pool := range w.sorted {
-		_, wanted := slices.BinarySearch(landing, pool.ID)
-		if !wanted && !taken(pool, all) && (w.may(pool, all) || w.roomAgain(pool)) {
+	ids := make([]string, 0, max(len(w.sites)-len(landing), 0))
+	c := w.beside(all)
+	for i := range w.sites {
+		pool := &w.sites[i]
+		// Both are sorted.
+		for len(landing) > 0 && landing[0] < pool.ID {
+			landing = landing[1:]
+		}
+		wanted := len(landing) > 0 && landing[0] == pool.ID
+		if !wanted && !pool.taken(all) && (w.may(pool, c) || w.roomAgain(pool)) {
 			ids = append(ids, pool.ID)
 		}
+	}
+	if len(ids) == 0 {
+		return nil
 	}
 	return ids
 }
 
 // roomAgain says whether only the room taken by a replica of this volume keeps
 // new ones off the pool: once it is gone, the pool may be chosen.
-func (w *walk) roomAgain(pool *Pool) bool {
+func (w *walk) roomAgain(pool *site) bool {
 	f := w.fixed(pool)
 	return f != nil && (f.reason == ReasonPoolFull || f.reason == ReasonPoolOvercommit) &&
 		slices.ContainsFunc(w.start.left, func(r ReplicaRef) bool { return r.Pool == pool.ID })
