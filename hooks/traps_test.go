@@ -479,3 +479,29 @@ func TestLiveJobOfAVolumeThatIsGoneStillCounts(t *testing.T) {
 		t.Errorf("a policy with faults: got %d active, want 1", a.Status.ActiveMigrations)
 	}
 }
+
+// A volume whose attempt ended after Mayastor was last read waits for the next
+// reading, which is 30 seconds after the last one by default. To ask each second
+// meanwhile would bring it no sooner.
+func TestAVolumeThatWaitsForAReadingIsNotAskedForEachSecond(t *testing.T) {
+	r := newRig(t)
+	a := attempt(3, mayastor.Moved, noon.Add(5*time.Second))
+	r.remember(1, a)
+	r.policy.at("spec")["cooldownPeriod"] = "1s"
+	asked := 0
+	for end := noon.Add(time.Minute); r.now.Before(end); asked++ {
+		got := r.sync(t)
+		if len(got.Children) != 0 {
+			t.Fatal("it moves by a reading from before the end of its attempt")
+		}
+		r.status(got.raw)
+		r.now = r.now.Add(time.Duration(*got.ResyncAfterSeconds) * time.Second)
+	}
+	if asked > 6 {
+		t.Errorf("asked %d times in a minute without a reading, want at most 6", asked)
+	}
+	next := *r.mayastor.Inventory
+	next.At = r.now
+	r.mayastor.Inventory = &next
+	wantNames(t, "with a reading", r.sync(t), nameJob(uuid(1), 4)+"+")
+}

@@ -382,16 +382,24 @@ func (p *Plan) Find(volume string) (int, bool) {
 
 const (
 	soonest = time.Second
+	// renewal is how long a source's reading is used by default (DESIGN section 7):
+	// there is no other one sooner.
+	renewal = 30 * time.Second
 	latest  = 300 * time.Second
 )
 
 // NextLook returns the time until the next gate opens by itself, at least one
-// second and at most 300.
+// second and at most 300. A gate that still held when its time was over waits for
+// a source to be read again, for which it looks 30 seconds later.
 func (p *Plan) NextLook(now time.Time) time.Duration {
 	wait := latest
 	for i := range p.Decisions {
-		if opens := p.Decisions[i].Held.OpensAt; !opens.IsZero() {
+		switch opens := p.Decisions[i].Held.OpensAt; {
+		case opens.IsZero():
+		case opens.After(p.in.Now):
 			wait = min(wait, opens.Sub(now))
+		default:
+			wait = min(wait, renewal)
 		}
 	}
 	for _, left := range [...]time.Duration{p.standing.trial.left, p.consent.left} {

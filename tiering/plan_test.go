@@ -240,6 +240,7 @@ func TestNextLook(t *testing.T) {
 	cooling := func(left time.Duration) Volume {
 		return volume(fmt.Sprint("v-", left), func(v *Volume) { v.LastMigration = noon().Add(left - day) })
 	}
+	tried := volume("tried", attempt(Attempt{N: 1, Policy: "gold", State: AttemptMoved, At: ago(time.Minute)}))
 	tests := []struct {
 		name    string
 		volumes []Volume
@@ -252,10 +253,14 @@ func TestNextLook(t *testing.T) {
 		{"a gate that opens in a moment", []Volume{cooling(time.Millisecond)}, 0, time.Second},
 		{"a gate that has opened meanwhile", []Volume{cooling(time.Minute)}, time.Hour, time.Second},
 		{"from the time that is asked", []Volume{cooling(time.Minute)}, 20 * time.Second, 40 * time.Second},
+		// Time has opened it; what holds it is the age of a reading.
+		{"a gate that waits for another reading", []Volume{tried}, 0, 30 * time.Second},
+		{"a gate that opens before another reading", []Volume{tried, cooling(10 * time.Second)}, 0, 10 * time.Second},
+		{"a gate that waits for another reading and one that opens late", []Volume{tried, cooling(time.Hour)}, 0, 30 * time.Second},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := decide(t, input(t, test.volumes))
+			p := decide(t, input(t, test.volumes, where(func(w *World) { w.ReadAt = ago(2 * time.Minute) })))
 			if got := p.NextLook(noon().Add(test.later)); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
