@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -38,9 +39,10 @@ type boundVolume struct {
 	// fault is empty, or why it is not known which volume of Mayastor this is.
 	fault string
 
-	// last is the volume as it was last joined with the facts of a reading, which
-	// reading numbers; nil if it never was.
+	// last is the volume as it was last joined, with what Mayastor said of it; nil
+	// if it never was. reading numbers the last reading that says so.
 	last    *tiering.Volume
+	said    mayastor.Packed
 	reading uint64
 }
 

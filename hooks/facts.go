@@ -93,7 +93,7 @@ func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
 // indexOf returns the place of each volume: that of the reading before if it
 // listed the same.
 func indexOf(inventory *mayastor.Inventory, last *facts) map[string]int {
-	if last != nil && last.inventory != nil && slices.EqualFunc(last.inventory.Volumes, inventory.Volumes, func(a, b mayastor.Packed) bool { return a.Compare(b) == 0 }) {
+	if last != nil && last.inventory != nil && slices.EqualFunc(last.inventory.Volumes, inventory.Volumes, func(a, b mayastor.Packed) bool { return a == b || a.Compare(b) == 0 }) {
 		return last.index
 	}
 	index := make(map[string]int, len(inventory.Volumes))
@@ -101,6 +101,15 @@ func indexOf(inventory *mayastor.Inventory, last *facts) map[string]int {
 		index[inventory.Volumes[i].UUID()] = i
 	}
 	return index
+}
+
+// says returns what the reading says of a volume; the zero value if it does not
+// list it.
+func (f *facts) says(uuid string) mayastor.Packed {
+	if i, ok := f.index[uuid]; ok {
+		return f.inventory.Volumes[i]
+	}
+	return mayastor.Packed{}
 }
 
 // volume returns what Mayastor knows of a volume; the zero value if it does not

@@ -108,12 +108,15 @@ func (pv *boundVolume) joined(j *joining) *tiering.Volume {
 		pv.join(v, j, false)
 		return v
 	}
-	switch sample := j.samples[pv.Name]; {
-	case pv.last == nil || pv.reading != j.facts.reading:
-		v := new(tiering.Volume)
-		pv.join(v, j, false)
-		pv.last, pv.reading = v, j.facts.reading
-	case pv.last.Sample != sample:
+	if pv.reading != j.facts.reading {
+		says := j.facts.says(pv.Handle)
+		if pv.last == nil || pv.said != says {
+			pv.last, pv.said = new(tiering.Volume), says
+			pv.join(pv.last, j, false)
+		}
+		pv.reading = j.facts.reading
+	}
+	if sample := j.samples[pv.Name]; pv.last.Sample != sample {
 		v := new(*pv.last)
 		v.Sample = sample
 		pv.last = v

@@ -30,19 +30,34 @@ func (r *rig) populate(n int) {
 	r.mayastor.Inventory = &inv
 	r.place(1, "cold-1", "cold-2")
 	one := r.mayastor.Inventory.Volumes[0].Volume()
-	all := make([]mayastor.Volume, 0, n)
+	if err := jsonInto(object{"usage": object{"capacity": one.Spec.Size, "allocated": one.Spec.Size / 2}}, &one.State); err != nil {
+		panic(err)
+	}
 	for i := 1; i <= n; i++ {
-		v := one
-		v.Spec.UUID = uuid(i)
-		all = append(all, v)
 		iops := float64(middle)
 		if i%10 == 0 {
 			iops = busy + float64(i)
 		}
 		r.score(i, iops)
 	}
-	inv.Volumes = mayastor.Pack(all...)
+	inv.Volumes = mayastor.Pack(listed(one, n, 0)...)
 	r.mayastor.Inventory = &inv
+}
+
+// listed are n volumes as Mayastor lists them, of which the busy ones have this
+// many bytes more than a while ago.
+func listed(one mayastor.Volume, n int, written int64) []mayastor.Volume {
+	all := make([]mayastor.Volume, n)
+	for i := range all {
+		v := one
+		v.Spec.UUID = uuid(i + 1)
+		v.State.Usage = new(*one.State.Usage)
+		if (i+1)%10 == 0 {
+			v.State.Usage.Allocated += written
+		}
+		all[i] = v
+	}
+	return all
 }
 
 func (r *rig) serve(t testing.TB, body []byte) {
