@@ -77,23 +77,40 @@ func (c *changes) decided(ctx context.Context, r *round) {
 	}
 	now.approval = c.approvals(ctx, r, before.approval)
 	if r.plan != nil {
-		now.decisions = make(map[string]kind)
-		for i := range r.plan.Decisions {
-			d := &r.plan.Decisions[i]
-			is := worth(d)
-			was := before.decisions[d.Volume.Name]
-			if is != (kind{}) {
-				now.decisions[d.Volume.Name] = is
-			}
-			if is != was {
-				c.say(ctx, r.policy, d)
-			}
-		}
+		now.decisions = c.decisions(ctx, r, before.decisions)
 	}
 	if c.last == nil || len(c.last) >= maxPolicies {
 		c.last = make(map[string]remembered)
 	}
 	c.last[r.policy] = now
+}
+
+// decisions writes the decisions that are not what they were, and returns what is
+// worth a line now: the same map if nothing has changed, as it mostly has not.
+func (c *changes) decisions(ctx context.Context, r *round, before map[string]kind) map[string]kind {
+	same, changed := 0, false
+	for i := range r.plan.Decisions {
+		d := &r.plan.Decisions[i]
+		is := worth(d)
+		switch was := before[d.Volume.Name]; {
+		case is != was:
+			changed = true
+			c.say(ctx, r.policy, d)
+		case is != (kind{}):
+			same++
+		}
+	}
+	if !changed && same == len(before) {
+		return before
+	}
+	now := make(map[string]kind)
+	for i := range r.plan.Decisions {
+		d := &r.plan.Decisions[i]
+		if is := worth(d); is != (kind{}) {
+			now[d.Volume.Name] = is
+		}
+	}
+	return now
 }
 
 // cluster writes what changed for all policies at once.

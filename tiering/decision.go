@@ -118,13 +118,13 @@ type Decision struct {
 	// Selected is false for a volume that the policy does not select (any
 	// more) and that is here because of its Job or its recovery.
 	Selected bool
-	// Winner is the name of the policy that wins the volume instead of this
-	// one; empty if this one does or does not select it.
-	Winner string
 	// To is the tier the volume belongs on; NoTier if unknown, or if it is on
 	// no tier's pool and may stay there.
 	To  Tier
 	Act Act
+	// Winner is the name of the policy that wins the volume instead of this
+	// one; empty if this one does or does not select it.
+	Winner string
 	// ThresholdIOPS is the edge that the score crossed; 0 if none was.
 	ThresholdIOPS float64
 	// Held is the first gate that did not pass; its Gate is NoGate if none.

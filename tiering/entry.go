@@ -19,72 +19,112 @@ const (
 	actionHold      = "Hold"
 )
 
-// draft is an entry with what it is sorted by.
-type draft struct {
-	PlanEntry
+// place is where the entry of a decision belongs in a plan.
+type place struct {
 	order int
 	class class
+	score float64
 	d     *Decision
 }
+
+// before reports whether an entry comes before another one. Of two that tie, the
+// one of the volume whose name comes first does.
+func (a *place) before(b *place) bool {
+	if a.order != b.order {
+		return a.order < b.order
+	}
+	if a.order <= orderRecover {
+		return false
+	}
+	return byTurn(a.class, b.class, a.score, b.score) < 0
+}
+
+// The order of the entries, by action.
+const (
+	orderMoving = iota
+	orderRecover
+	orderMove
+	orderHold
+)
 
 // entries returns the plan for the status: what moves, what is next, and which
 // wishes are held and matter. An entry that was there before keeps its score
 // and its time, and since entries are sorted by the score they show, their
 // order does not change with each reading either.
 func (p *Plan) entries(prev []PlanEntry) []PlanEntry {
-	var drafts []draft
+	before, wanted := kept(prev), wantedBefore(prev)
+	known := make(map[string]bool, len(prev))
+	for i := range prev {
+		known[prev[i].VolumeName] = true
+	}
+	first := make([]place, 0, mostEntries+1)
 	for i := range p.Decisions {
-		if e, ok := p.draft(&p.Decisions[i]); ok {
-			drafts = append(drafts, e)
+		at, ok := p.place(&p.Decisions[i])
+		if !ok {
+			continue
+		}
+		if len(known) > 0 && known[at.d.Volume.Name] {
+			e := p.entry(&at)
+			before.keep(&e)
+			at.score = e.ScoreIOPS
+		}
+		// After what ties, so that this stays in the order of names.
+		k := len(first)
+		for k > 0 && at.before(&first[k-1]) {
+			k--
+		}
+		if k < mostEntries {
+			first = slices.Insert(first, k, at)
+			first = first[:min(len(first), mostEntries)]
 		}
 	}
-	before := kept(prev)
-	for i := range drafts {
-		before.keep(&drafts[i].PlanEntry)
-	}
-	wanted := wantedBefore(prev)
-	for i := range drafts {
-		wanted.keep(&drafts[i].PlanEntry)
-	}
-	// Stable, so that what ties stays in the order of names.
-	slices.SortStableFunc(drafts, func(a, b draft) int {
-		if a.order != b.order {
-			return a.order - b.order
-		}
-		if a.Action == actionMoving || a.Action == actionRecover {
-			return 0
-		}
-		return byTurn(a.class, b.class, a.ScoreIOPS, b.ScoreIOPS)
-	})
-	if len(drafts) == 0 {
+	if len(first) == 0 {
 		return nil
 	}
-	shown := make([]PlanEntry, min(len(drafts), mostEntries))
+	shown := make([]PlanEntry, len(first))
 	for i := range shown {
-		shown[i] = drafts[i].PlanEntry
-		shown[i].Claim = drafts[i].d.Volume.Claim()
-		shown[i].Reason = p.reason(drafts[i].d)
+		shown[i] = p.entry(&first[i])
+		before.keep(&shown[i])
+		wanted.keep(&shown[i])
+		shown[i].Claim = first[i].d.Volume.Claim()
+		shown[i].Reason = p.reason(first[i].d)
 		before.keepReason(&shown[i])
 	}
 	return shown
 }
 
-// draft returns the entry of one decision, if it has one, but for what is
-// written out for those entries alone that are shown.
-func (p *Plan) draft(d *Decision) (draft, bool) {
-	v := d.Volume
-	e := draft{class: d.class(), d: d, PlanEntry: PlanEntry{
+// place returns where a decision belongs in the plan, if it has an entry there.
+func (p *Plan) place(d *Decision) (place, bool) {
+	at := place{class: d.class(), d: d}
+	switch d.Act {
+	case Moving:
+		at.order, at.score = orderMoving, round(d.Volume.Live.ScoreIOPS)
+		// The policy that wins the volume shows it.
+		return at, d.Volume.Live.Policy == p.in.Policy.Name || d.Winner == ""
+	case Recover:
+		at.order = orderRecover
+	case Move, WouldMove:
+		at.order, at.score = orderMove, round(d.Volume.Sample.iops)
+	case Hold:
+		at.order, at.score = orderHold, round(d.Volume.Sample.iops)
+		return at, d.matters(p.standing.verdict.Pass)
+	case Stay:
+		return place{}, false
+	}
+	return at, true
+}
+
+// entry returns the entry of one decision but for its claim and its reason.
+func (p *Plan) entry(at *place) PlanEntry {
+	d, v := at.d, at.d.Volume
+	e := PlanEntry{
 		VolumeName: v.Name, FromTier: d.FromWord(), ToTier: d.To.String(),
-		ScoreIOPS: round(v.Sample.iops), Since: inSeconds(p.in.Now),
-	}}
+		ScoreIOPS: at.score, Since: inSeconds(p.in.Now),
+	}
 	switch d.Act {
 	case Moving:
 		j := v.Live
-		if j.Policy != p.in.Policy.Name && d.Winner != "" {
-			return draft{}, false // The policy that wins the volume shows it.
-		}
-		e.order, e.Action = 0, actionMoving
-		e.ToTier, e.ScoreIOPS = j.To.String(), round(j.ScoreIOPS)
+		e.Action, e.ToTier = actionMoving, j.To.String()
 		if j.From != NoTier {
 			e.FromTier = j.From.String()
 		}
@@ -95,23 +135,19 @@ func (p *Plan) draft(d *Decision) (draft, bool) {
 			e.WantedSince = new(inSeconds(j.Wanted))
 		}
 	case Recover:
-		e.order, e.Action, e.ToTier, e.ScoreIOPS = 1, actionRecover, NoTier.String(), 0
+		e.Action, e.ToTier = actionRecover, NoTier.String()
 	case Move:
-		e.order, e.Action, e.WantedSince = 2, actionMove, new(e.Since)
+		e.Action, e.WantedSince = actionMove, new(e.Since)
 	case WouldMove:
-		e.order, e.Action = 2, actionWouldMove
+		e.Action = actionWouldMove
 	case Hold:
-		if !d.matters(p.standing.verdict.Pass) {
-			return draft{}, false
-		}
-		e.order, e.Action, e.Gate = 3, actionHold, d.Held.Gate.String()
+		e.Action, e.Gate = actionHold, d.Held.Gate.String()
 		if !p.dryRun() {
 			e.WantedSince = new(e.Since)
 		}
 	case Stay:
-		return draft{}, false
 	}
-	return e, true
+	return e
 }
 
 // reason is the sentence of an entry.

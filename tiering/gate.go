@@ -1,7 +1,6 @@
 package tiering
 
 import (
-	"slices"
 	"time"
 )
 
@@ -31,6 +30,8 @@ const (
 	GateCapacity
 	GateFits
 	GateCaps
+
+	numGates = int(GateCaps)
 )
 
 // gate is a gate with the question it asks. A question looks at one volume at
@@ -44,8 +45,8 @@ type gate struct {
 // gates returns all gates in the order in which they are asked. The first that
 // does not pass holds the volume, so those that speak for more volumes come
 // first, and those that cost most come last.
-func gates() []gate {
-	return []gate{
+func gates() [numGates]gate {
+	return [numGates]gate{
 		{GateAccepted, "accepted", accepted},
 		{GateEnabled, "enabled", enabled},
 		{GateMode, "mode", mode},
@@ -87,8 +88,10 @@ func Gates() []Gate {
 // NoGate.
 func (g Gate) String() string {
 	all := gates()
-	if i := slices.IndexFunc(all, func(have gate) bool { return have.Gate == g }); i >= 0 {
-		return all[i].name
+	for i := range all {
+		if all[i].Gate == g {
+			return all[i].name
+		}
 	}
 	return ""
 }
@@ -142,6 +145,20 @@ type turn struct {
 	clear, routed bool
 	route         Route
 	ledger        *ledger
+	// nodes are those of the first replicas, as far as they were looked up.
+	nodes [3]*Node
+}
+
+// node returns the node of replica i, or nil if Mayastor does not list it.
+func (t *turn) node(i int) *Node {
+	name := t.v.Replicas[i].Node
+	if i >= len(t.nodes) {
+		return t.plan.nodes[name]
+	}
+	if t.nodes[i] == nil {
+		t.nodes[i] = t.plan.nodes[name]
+	}
+	return t.nodes[i]
 }
 
 // wishes reports whether the volume should be somewhere else than it is.

@@ -34,6 +34,11 @@ func caps(t *turn) Verdict {
 	return passes(items(int64(l.cluster), "moves in the cluster"), all)
 }
 
+// full reports whether the gate caps holds every further move.
+func (p *Plan) full(l *ledger) bool {
+	return !p.proposing && (l.policy >= p.in.Policy.Rules.MaxConcurrentMigrations || l.cluster >= p.mostMoves())
+}
+
 // mostMoves is how many moves may run in the cluster at once.
 func (p *Plan) mostMoves() int {
 	most := p.in.Limits.MaxConcurrentMigrations

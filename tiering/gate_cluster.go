@@ -18,7 +18,7 @@ func calm(t *turn) Verdict {
 	}
 	for i := range t.v.Replicas {
 		name := t.v.Replicas[i].Node
-		switch n := t.plan.nodes[name]; {
+		switch n := t.node(i); {
 		case n == nil:
 			return holds(words("Mayastor does not list node "+name+", which has a replica"), want)
 		case !n.Online:
@@ -39,8 +39,7 @@ func settled(t *turn) Verdict {
 	}
 	v := t.plan.settledPools[t.to]
 	for i := range t.v.Replicas {
-		name := t.v.Replicas[i].Node
-		n := t.plan.nodes[name]
+		name, n := t.v.Replicas[i].Node, t.node(i)
 		if n == nil || !n.Online {
 			continue // The gate calm speaks of it.
 		}

@@ -63,7 +63,7 @@ func (p *Plan) decide() {
 	inTurn := slices.IndexFunc(p.gates, func(g gate) bool { return g.Gate == firstInTurn })
 
 	running := p.base.clone()
-	var wishes []wish
+	var waiting queue
 	var t turn // One for all volumes: gates are called through pointers.
 	for i, m := range mine {
 		d := &p.Decisions[i]
@@ -87,7 +87,7 @@ func (p *Plan) decide() {
 			switch {
 			case ok:
 				d.Route = t.route
-				wishes = append(wishes, p.wish(i))
+				waiting = append(waiting, p.wish(i))
 			case held.Gate == GateBand:
 				d.Act, d.Held = Stay, held
 			default:
@@ -97,8 +97,15 @@ func (p *Plan) decide() {
 	}
 	p.base = running.clone()
 
-	slices.SortFunc(wishes, inOrder)
-	for _, w := range wishes {
+	waiting.arrange()
+	for len(waiting) > 0 {
+		var w wish
+		if p.full(running) {
+			// Nothing moves any more, so that the order is of no effect.
+			w, waiting = waiting[len(waiting)-1], waiting[:len(waiting)-1]
+		} else {
+			w = waiting.next()
+		}
 		d := &p.Decisions[w.at]
 		t = turn{
 			plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
@@ -123,7 +130,9 @@ func newPlan(in Input) *Plan {
 	if in.World == nil {
 		in.World = &World{}
 	}
-	p := &Plan{in: in, gates: gates(), rivals: rivalsOf(&in.Policy, in.Others)}
+	p := &Plan{in: in, rivals: rivalsOf(&in.Policy, in.Others)}
+	all := gates()
+	p.gates = all[:]
 	p.Tiers = Tiers(&p.in.Policy.Rules, in.World.Pools)
 	p.pools = make(map[string]int, len(in.World.Pools))
 	for i := range in.World.Pools {
@@ -190,7 +199,7 @@ type concern struct {
 
 // concerned returns those volumes, sorted by name.
 func (p *Plan) concerned() []concern {
-	var mine []concern
+	mine := make([]concern, 0, len(p.in.Volumes))
 	for _, v := range p.in.Volumes {
 		c := concern{v: v, selected: p.in.Policy.Rules.Selects(v)}
 		if c.selected {
@@ -274,66 +283,6 @@ func (p *Plan) debit(l *ledger, v *Volume, to Tier, landing []string) {
 		l.reserve(p.pools[name], space)
 	}
 	l.load.add(p.caps(), v, p.Tiers.Pools(to))
-}
-
-// class orders moves: a volume left mixed is finished first, then the busy ones
-// get the fast pools, then the idle ones leave them.
-type class uint8
-
-const (
-	finish class = iota
-	promote
-	demote
-)
-
-func (d *Decision) class() class {
-	switch {
-	case d.Mixed:
-		return finish
-	case demotes(d.From, d.To):
-		return demote
-	}
-	return promote
-}
-
-// demotes reports whether a move leads to a slower tier; from where replicas
-// are on no tier or on several, only the slowest does.
-func demotes(from, to Tier) bool { return to == Cold || from != NoTier && to > from }
-
-// wish is a volume's place in the order of moves.
-type wish struct {
-	class class
-	score float64
-	// at is the place in Decisions, which are sorted by name.
-	at int
-}
-
-func (p *Plan) wish(at int) wish {
-	d := &p.Decisions[at]
-	return wish{d.class(), d.Volume.Sample.iops, at}
-}
-
-// inOrder orders wishes by class, then the busiest promotion and the idlest
-// demotion first, then by name.
-func inOrder(a, b wish) int {
-	if c := byTurn(a.class, b.class, a.score, b.score); c != 0 {
-		return c
-	}
-	return a.at - b.at
-}
-
-func byTurn(a, b class, scoreA, scoreB float64) int {
-	if a != b {
-		return int(a) - int(b)
-	}
-	switch a {
-	case promote:
-		return cmp.Compare(scoreB, scoreA)
-	case demote:
-		return cmp.Compare(scoreA, scoreB)
-	case finish:
-	}
-	return 0
 }
 
 // Verdicts asks all gates about one decision, in order, on the same input, with
