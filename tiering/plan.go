@@ -98,31 +98,39 @@ func (p *Plan) decide() {
 	p.base = running.clone()
 
 	waiting.arrange()
-	for len(waiting) > 0 {
-		var w wish
-		if p.full(running) {
-			// Nothing moves any more, so that the order is of no effect.
-			w, waiting = waiting[len(waiting)-1], waiting[:len(waiting)-1]
-		} else {
-			w = waiting.next()
+	for len(waiting) > 0 && !p.full(running) {
+		p.choose(&t, waiting.next().at, running, inTurn)
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	// Nothing moves any more, so that the order of the others is of no effect.
+	for i := range p.Decisions {
+		if d := &p.Decisions[i]; d.Act == Hold && d.Held.Gate == NoGate {
+			p.choose(&t, i, running, inTurn)
 		}
-		d := &p.Decisions[w.at]
-		t = turn{
-			plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
-			route: d.Route, routed: true, ledger: running,
-		}
-		held, ok := t.ask(p.gates[inTurn:])
-		if !ok {
-			d.Held = held
-			continue
-		}
-		p.debit(running, d.Volume, d.To, d.Route.Landing)
-		p.moves = append(p.moves, w.at)
-		d.TargetPools = p.Tiers.Pools(d.To)
-		d.Act = WouldMove
-		if !p.dryRun() {
-			d.Act, d.N, d.StartBy = Move, next(d.Volume), p.startBy(d.Volume, d.To)
-		}
+	}
+}
+
+// choose asks the gates from inTurn on about the decision at place i, which passed
+// those before, and enters the move if there is one. t is for its use alone.
+func (p *Plan) choose(t *turn, i int, running *ledger, inTurn int) {
+	d := &p.Decisions[i]
+	*t = turn{
+		plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
+		route: d.Route, routed: true, ledger: running,
+	}
+	held, ok := t.ask(p.gates[inTurn:])
+	if !ok {
+		d.Held = held
+		return
+	}
+	p.debit(running, d.Volume, d.To, d.Route.Landing)
+	p.moves = append(p.moves, i)
+	d.TargetPools = p.Tiers.Pools(d.To)
+	d.Act = WouldMove
+	if !p.dryRun() {
+		d.Act, d.N, d.StartBy = Move, next(d.Volume), p.startBy(d.Volume, d.To)
 	}
 }
 
