@@ -31,6 +31,14 @@ func (e exposed) number(name string) float64 {
 	return 0
 }
 
+// sum is that of all series of a counter.
+func (e exposed) sum(name string) (sum float64) {
+	for _, m := range e[name].GetMetric() {
+		sum += m.GetCounter().GetValue()
+	}
+	return sum
+}
+
 // buckets are those of the hook sync: upper bounds in seconds, and counts below.
 func (e exposed) buckets() (bounds, counts []float64) {
 	for _, m := range e["couchestor_hook_request_duration_seconds"].GetMetric() {

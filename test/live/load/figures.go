@@ -34,15 +34,18 @@ type figures struct {
 	Latency spread `json:"latencyMs"`
 	Wait    spread `json:"latencyAfterBodyMs"`
 	Own     spread `json:"latencyOwnMs"`
+	// Undisturbed are the syncs, so many of them, while no source was being read.
+	Undisturbed      spread `json:"latencyUndisturbedMs"`
+	UndisturbedSyncs int    `json:"undisturbedSyncs"`
 
 	CPUSeconds   float64 `json:"cpuSeconds"`
 	CPUShare     float64 `json:"cpuShare"`
 	Throttled    float64 `json:"throttledSeconds"`
+	Queued       float64 `json:"queuedSeconds"`
 	PerSync      float64 `json:"cpuMsPerSync"`
 	Scan         float64 `json:"tokenScanMs"`
 	ScanBytes    int64   `json:"tokenScanBytes"`
 	XScan        float64 `json:"xTokenScan"`
-	GCShare      float64 `json:"gcShare"`
 	Collections  int     `json:"collections"`
 	PeakMiB      float64 `json:"peakMiB"`
 	HeapMiB      float64 `json:"peakHeapMiB"`
@@ -54,6 +57,8 @@ type figures struct {
 	Queries        int     `json:"queriesPerRound"`
 	QueryRounds    int     `json:"queryRounds"`
 	QueryMiB       float64 `json:"queryMiBPerRound"`
+	QuerySlowest   float64 `json:"querySlowestSeconds"`
+	FailedReadings int     `json:"failedReadings"`
 	MayastorCalls  float64 `json:"mayastorRequestsPerRound"`
 	MayastorRounds int     `json:"mayastorRounds"`
 	MayastorMiB    float64 `json:"mayastorMiBPerRound"`
@@ -102,8 +107,8 @@ func (f *figures) count(from, to used, took time.Duration) {
 	f.CPUSeconds = (to.cpu - from.cpu).Seconds()
 	f.CPUShare = f.CPUSeconds / f.Seconds / f.Cores
 	f.Throttled = (to.throttled - from.throttled).Seconds()
+	f.Queued = (to.queued - from.queued).Seconds()
 	f.Collections = to.gc.count - from.gc.count
-	f.GCShare = (to.gc.cpu - from.gc.cpu).Seconds() / max(f.CPUSeconds, 0.01)
 }
 
 // finish adds what is known at the end, and judges it.
@@ -114,8 +119,10 @@ func (s *stage) finish(f *figures) {
 		f.First = first.Error()
 	}
 	f.Latency, f.Wait, f.BytesIn, f.BytesOut = s.measured.spreads()
+	f.Undisturbed, f.UndisturbedSyncs = s.measured.undisturbed()
 	if f.after != nil {
 		f.Own = spread{quantile(f.before, f.after, 0.5), quantile(f.before, f.after, 0.9), quantile(f.before, f.after, 0.99), quantile(f.before, f.after, 1)}
+		f.FailedReadings = int(f.after.sum("couchestor_source_failures_total"))
 		f.MaxProcs = int(f.after.number("go_sched_gomaxprocs_threads"))
 	}
 	u := s.usage()
@@ -148,6 +155,7 @@ func (s *stage) countSources(f *figures) {
 	for _, n := range asked {
 		f.QueryRounds = max(f.QueryRounds, n)
 	}
+	f.QuerySlowest = s.promTalk.slowest().Seconds()
 	f.QueryMiB = inMiB(bytes / int64(max(1, f.QueryRounds)))
 	asked, bytes = s.mayaTalk.so()
 	calls := 0
@@ -174,7 +182,8 @@ func (s *stage) judge(f *figures) {
 	}
 	broken(f.Syncs == 0, "no sync was answered")
 	broken(f.Errors > 0, "%d syncs were not answered with 200; the first: %s", f.Errors, f.First)
-	broken(f.PeakMiB >= float64(f.LimitMiB), "the peak of resident memory is %.0f MiB, the limit %d", f.PeakMiB, f.LimitMiB)
+	broken(f.peak() >= float64(f.LimitMiB), "the peak of memory is %.0f MiB, the limit %d", f.peak(), f.LimitMiB)
+	broken(f.FailedReadings > 0, "%d readings of sources failed; the service's log says why", f.FailedReadings)
 	ttl, err := time.ParseDuration(s.deployed.env["COUCHESTOR_CACHE_TTL"])
 	broken(err != nil, "the Deployment's cache TTL: %v", err)
 	broken(f.Queries > 3*f.Windows, "%d different queries were made for %d windows, and 3 for each are the budget", f.Queries, f.Windows)

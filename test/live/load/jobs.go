@@ -179,6 +179,7 @@ func (j *jobs) run(ctx context.Context, r *jobRun) error {
 	cmd := exec.CommandContext(ctx, j.binary, args...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "POD_NAME="+r.job.Name, "POD_NAMESPACE="+r.job.Namespace)
 	cmd.Stdout, cmd.Stderr = log, log
+	dieWithUs(cmd)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Start(); err != nil {

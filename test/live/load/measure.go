@@ -214,7 +214,7 @@ func (s *stage) startService(ctx context.Context) (err error) {
 		return nil
 	})
 	s.loop = newWatchLoop(s.kube, s.town, s.jobs, &s.measured)
-	s.loop.url = "http://" + s.service.hooks
+	s.loop.url, s.loop.sources = "http://"+s.service.hooks, []*traffic{&s.promTalk, &s.mayaTalk}
 	s.jobs.changed = s.loop.queue.add
 	return nil
 }
@@ -224,22 +224,13 @@ func (s *stage) play(ctx context.Context) (*figures, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := s.newFigures()
-	s.say("each policy is asked for three times while nothing happens")
-	quiet := 0
-	for round := range 3 {
-		before := s.loop.statusWrites()
-		for _, name := range s.loop.names() {
-			if err := s.first(ctx, round, name); err != nil {
-				if s.service.gone() {
-					s.finish(f)
-					return f, nil
-				}
-				return nil, err
-			}
+	if err := s.calm(ctx, f); err != nil {
+		if s.service.gone() {
+			s.finish(f)
+			return f, nil
 		}
-		quiet = s.loop.statusWrites() - before
+		return nil, err
 	}
-	f.QuietStatusWrites = quiet
 	s.say("measuring for %s", s.o.lasts)
 	var err error
 	if f.before, err = s.service.exposed(ctx); err != nil {
@@ -267,15 +258,32 @@ func (s *stage) play(ctx context.Context) (*figures, error) {
 	return f, nil
 }
 
-// first asks for one policy before the measuring begins.
-func (s *stage) first(ctx context.Context, round int, name string) error {
-	if round == 0 {
+// maxCalm is how many rounds of syncs statuses may take to settle after the start:
+// sources that take long to be read show one after the other.
+const maxCalm = 10
+
+// calm asks for each policy until no status changes, and then once more, when
+// nothing may be written.
+func (s *stage) calm(ctx context.Context, f *figures) error {
+	s.say("asking for each policy until nothing is new")
+	for _, name := range s.loop.names() {
 		if err := s.loop.customize(ctx, name); err != nil {
 			return err
 		}
 	}
-	_, _, err := s.loop.sync(ctx, name)
-	return err
+	for round, last := 0, false; ; round++ {
+		before := s.loop.statusWrites()
+		for _, name := range s.loop.names() {
+			if _, _, err := s.loop.sync(ctx, name); err != nil {
+				return err
+			}
+		}
+		f.QuietStatusWrites = s.loop.statusWrites() - before
+		if last || round == maxCalm {
+			return nil
+		}
+		last = f.QuietStatusWrites == 0
+	}
 }
 
 // drive lets everything run for the time asked for, or until the service is gone.

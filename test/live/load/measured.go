@@ -13,6 +13,8 @@ type sample struct {
 	whole, wait time.Duration
 	// in and out are bytes.
 	in, out int64
+	// disturbed is true if a source was being read meanwhile.
+	disturbed bool
 }
 
 // measured are the syncs of the run. Its methods may be called at once.
@@ -80,6 +82,19 @@ func (m *measured) spreads() (whole, wait spread, in, out int64) {
 	}
 	n := max(1, int64(len(m.samples)))
 	return spreadOf(wholes), spreadOf(waits), in / n, out / n
+}
+
+// undisturbed are the whole times of those that met no reading of a source.
+func (m *measured) undisturbed() (whole spread, count int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []time.Duration
+	for _, s := range m.samples {
+		if !s.disturbed {
+			all = append(all, s.whole)
+		}
+	}
+	return spreadOf(all), len(all)
 }
 
 func (m *measured) counts() (syncs, errors int, first error) {

@@ -52,6 +52,9 @@ func printTable(w io.Writer, all []*figures) {
 
 func rows() []row {
 	percentiles := func(s spread) string {
+		if s == (spread{}) {
+			return "not known"
+		}
 		return fmt.Sprintf("%.0f / %.0f / %.0f / %.0f", s.P50, s.P90, s.P99, s.Max)
 	}
 	return []row{
@@ -63,25 +66,36 @@ func rows() []row {
 		}, ""},
 		{"not answered with 200", func(f *figures) string { return strconv.Itoa(f.Errors) }, "0"},
 		{"ms, p50/p90/p99/max", func(f *figures) string { return percentiles(f.Latency) }, "api, 10 000: p99 50"},
+		{"  while no source was read", func(f *figures) string {
+			return fmt.Sprintf("%s, %d syncs", percentiles(f.Undisturbed), f.UndisturbedSyncs)
+		}, "the same"},
 		{"  after the last byte was sent", func(f *figures) string { return percentiles(f.Wait) }, ""},
-		{"  by the service's own clock", func(f *figures) string { return percentiles(f.Own) }, ""},
+		{"  by the service's own histogram", func(f *figures) string { return percentiles(f.Own) }, ""},
 		{"CPU", func(f *figures) string {
 			return fmt.Sprintf("%.1f s, %.0f%% of the limit", f.CPUSeconds, 100*f.CPUShare)
 		}, ""},
 		{"  kept waiting by the limit", func(f *figures) string { return fmt.Sprintf("%.1f s", f.Throttled) }, ""},
-		{"  by the garbage collector", func(f *figures) string { return fmt.Sprintf("%.0f%%, %d times", 100*f.GCShare, f.Collections) }, ""},
+		{"  kept waiting by other programs", func(f *figures) string { return fmt.Sprintf("%.1f s", f.Queued) }, ""},
+		{"  garbage collections", func(f *figures) string { return strconv.Itoa(f.Collections) }, ""},
 		{"  a sync, with all else", func(f *figures) string { return fmt.Sprintf("%.1f ms", f.PerSync) }, ""},
 		{"  token scan of a whole request", func(f *figures) string {
 			return fmt.Sprintf("%.0f ms for %.1f MiB", f.Scan, inMiB(f.ScanBytes))
 		}, ""},
 		{"  a sync in token scans", func(f *figures) string { return fmt.Sprintf("%.3f", f.XScan) }, "requests: 1.5"},
-		{"peak of resident memory", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.PeakMiB) }, "below 256"},
-		{"  of the group, files included", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.GroupPeakMiB) }, ""},
-		{"  of the heap", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.HeapMiB) }, ""},
+		{"peak memory, as the limit counts", func(f *figures) string {
+			if f.GroupPeakMiB == 0 {
+				return "not known"
+			}
+			return fmt.Sprintf("%.0f MiB", f.GroupPeakMiB)
+		}, "below 256 MiB"},
+		{"  resident, with the program itself", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.PeakMiB) }, ""},
+		{"  in use after a collection", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.HeapMiB) }, ""},
 		{"bytes of a sync, in and out", func(f *figures) string { return fmt.Sprintf("%d, %d", f.BytesIn, f.BytesOut) }, ""},
 		{"Prometheus queries a round", func(f *figures) string {
 			return fmt.Sprintf("%d (%.1f MiB), %d rounds", f.Queries, f.QueryMiB, f.QueryRounds)
 		}, "3 a window"},
+		{"  the slowest answer", func(f *figures) string { return fmt.Sprintf("%.1f s", f.QuerySlowest) }, ""},
+		{"readings that failed", func(f *figures) string { return strconv.Itoa(f.FailedReadings) }, "0"},
 		{"Mayastor requests a round", func(f *figures) string {
 			return fmt.Sprintf("%.1f (%.1f MiB), %d rounds", f.MayastorCalls, f.MayastorMiB, f.MayastorRounds)
 		}, "pages + 3"},
@@ -132,6 +146,9 @@ func printRows(w io.Writer, all []*figures) {
 	fmt.Fprint(w, "|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, f := range all {
 		fmt.Fprintf(w, "| %d | %s | %d | %.0f ms | %.0f ms | %.1f ms | %.2f | %.0f MiB | %d | %.0f |\n",
-			f.Volumes, f.Mode, f.Syncs, f.Latency.P50, f.Latency.P99, f.PerSync, f.XScan, f.PeakMiB, f.Queries, f.MayastorCalls)
+			f.Volumes, f.Mode, f.Syncs, f.Latency.P50, f.Latency.P99, f.PerSync, f.XScan, f.peak(), f.Queries, f.MayastorCalls)
 	}
 }
+
+// peak is the most memory that was used, as the limit counts where there is one.
+func (f *figures) peak() float64 { return cmp.Or(f.GroupPeakMiB, f.PeakMiB) }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -39,8 +40,7 @@ type service struct {
 // collections sum up what the Go runtime says of its garbage collections.
 type collections struct {
 	count int
-	cpu   time.Duration
-	// heap is the most that was in use at the end of one, in bytes.
+	// heap is the most that was still in use after one, in bytes.
 	heap int64
 }
 
@@ -55,6 +55,7 @@ func startService(ctx context.Context, l *limits, program, log string, env, args
 	s := &service{cmd: l.command(ctx, program, args...), ended: make(chan struct{}), log: log, limits: l, began: time.Now()}
 	// What is not said by the manifests is not said at all.
 	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GODEBUG=gctrace=1"}, env...)
+	dieWithUs(s.cmd)
 	pipe, err := s.cmd.StderrPipe()
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -89,10 +90,9 @@ func (s *service) follow(log io.Reader, serving chan<- struct{}) {
 			s.hooks, s.ops = said.Hooks, said.Ops
 			close(serving)
 		}
-		if cpu, heap, ok := readCollection(string(line)); ok {
+		if heap, ok := readCollection(string(line)); ok {
 			s.mu.Lock()
 			s.gc.count++
-			s.gc.cpu += cpu
 			s.gc.heap = max(s.gc.heap, heap)
 			s.mu.Unlock()
 		}
@@ -102,24 +102,18 @@ func (s *service) follow(log io.Reader, serving chan<- struct{}) {
 	}
 }
 
-var collection = regexp.MustCompile(`^gc \d+ @.* ms clock, ([0-9.]+)\+([0-9.]+)/([0-9.]+)/([0-9.]+)\+([0-9.]+) ms cpu, (\d+)->(\d+)->(\d+) MB`)
+var collection = regexp.MustCompile(`^gc \d+ @.* (\d+)->(\d+)->(\d+) MB, `)
 
-// readCollection reads a line of GODEBUG=gctrace=1: the CPU time of the collection,
-// that which was idle left out, and the heap it ended with before it freed anything.
-func readCollection(line string) (cpu time.Duration, heap int64, ok bool) {
+// readCollection reads a line of GODEBUG=gctrace=1: the heap that was still in use
+// after the collection. The CPU times in it are none where the kernel makes threads
+// wait, as they are taken from a clock.
+func readCollection(line string) (heap int64, ok bool) {
 	m := collection.FindStringSubmatch(line)
 	if m == nil {
-		return 0, 0, false
+		return 0, false
 	}
-	for _, i := range []int{1, 2, 3, 5} {
-		ms, err := strconv.ParseFloat(m[i], 64)
-		if err != nil {
-			return 0, 0, false
-		}
-		cpu += time.Duration(ms * float64(time.Millisecond))
-	}
-	mb, err := strconv.ParseInt(m[7], 10, 64)
-	return cpu, mb * mib, err == nil
+	mb, err := strconv.ParseInt(m[3], 10, 64)
+	return mb * mib, err == nil
 }
 
 // collected is what the collector did so far.
@@ -187,6 +181,8 @@ func (s *service) get(ctx context.Context, path string) (code int, text []byte, 
 type usage struct {
 	cpu  time.Duration
 	peak int64 // of resident memory, bytes
+	// queued is how long its threads were ready to run and others ran.
+	queued time.Duration
 }
 
 // ticks are the clock ticks of /proc in a second, on every Linux.
@@ -212,9 +208,18 @@ func (s *service) usage() usage {
 			}
 		}
 	}
+	threads, _ := filepath.Glob(dir + "/task/*/schedstat")
+	for _, file := range threads {
+		var ran, queued int64
+		if stat, err := os.ReadFile(file); err == nil {
+			if _, err := fmt.Sscan(string(stat), &ran, &queued); err == nil {
+				u.queued += time.Duration(queued)
+			}
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = usage{max(u.cpu, s.last.cpu), max(u.peak, s.last.peak)}
+	s.last = usage{max(u.cpu, s.last.cpu), max(u.peak, s.last.peak), max(u.queued, s.last.queued)}
 	return s.last
 }
 

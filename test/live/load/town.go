@@ -175,11 +175,16 @@ func (v *volume) crossing(at time.Time) {
 	v.load.turns = at.Add(-time.Duration(part * float64(v.policy.window)))
 }
 
+// add makes the volume. It stays unpublished where its node takes no target, as it
+// does while a migrator has it cordoned: its pod has to wait.
 func (t *town) add(v *volume, loose bool) {
 	t.sim.AddVolume(simulator.Volume{
-		UUID: v.uuid, Size: 10 * gib, Allocated: written, Pools: v.pools, Target: v.target,
+		UUID: v.uuid, Size: 10 * gib, Allocated: written, Pools: v.pools,
 		Load: simulator.Load{ReadIOPS: 0.7 * v.load.before, WriteIOPS: 0.3 * v.load.before},
 	})
+	if v.target != "" && t.sim.Publish(v.uuid, v.target) != nil {
+		v.target = ""
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.volumes[v.uuid] = v

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -20,6 +21,9 @@ type traffic struct {
 	// asked counts requests by what they ask.
 	asked map[string]int
 	bytes int64
+	// begun and ended count requests; longest is the one that took longest.
+	begun, ended int
+	longest      time.Duration
 }
 
 // server is an HTTP server on a port of its own.
@@ -56,7 +60,15 @@ func (t *traffic) count(h http.Handler, what func(*http.Request) string) http.Ha
 		asks := what(r)
 		t.mu.Lock()
 		t.asked[asks]++
+		t.begun++
 		t.mu.Unlock()
+		start := time.Now()
+		defer func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.ended++
+			t.longest = max(t.longest, time.Since(start))
+		}()
 		h.ServeHTTP(&weighed{ResponseWriter: w, of: t}, r)
 	})
 }
@@ -82,13 +94,36 @@ func (t *traffic) so() (asked map[string]int, bytes int64) {
 	return maps.Clone(t.asked), t.bytes
 }
 
+// slowest is how long the longest request took.
+func (t *traffic) slowest() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.longest
+}
+
+// watch returns a function that tells whether anything was being asked since.
+func (t *traffic) watch() (disturbed func() bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	begun, busy := t.begun, t.begun > t.ended
+	return func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return busy || t.begun > begun
+	}
+}
+
 // proxy leads to a server elsewhere.
 func proxy(to string) (http.Handler, error) {
 	u, err := url.Parse(to)
 	if err != nil {
 		return nil, err
 	}
-	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }}, nil
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) },
+		// That the service gave up is counted by itself.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}, nil
 }
 
 // expression is the PromQL that a request asks for.

@@ -32,6 +32,8 @@ type watchLoop struct {
 	queue    *queue
 	jobs     *jobs
 	measured *measured
+	// sources are what the service reads meanwhile.
+	sources []*traffic
 
 	mu sync.Mutex
 	// policies by name.
@@ -165,6 +167,7 @@ func (l *watchLoop) work(ctx context.Context, name string) {
 // service asks to be asked again after that time.
 func (l *watchLoop) sync(ctx context.Context, name string) (a answer, after time.Duration, err error) {
 	b := l.body(name)
+	disturbed := l.watchSources()
 	start := time.Now()
 	reply, err := l.post(ctx, "sync", b, b.length)
 	if err != nil {
@@ -173,7 +176,7 @@ func (l *watchLoop) sync(ctx context.Context, name string) (a answer, after time
 	if reply.code != http.StatusOK {
 		return a, reply.retryAfter, fmt.Errorf("sync of %s answered %d %s", name, reply.code, bytes.TrimSpace(reply.text))
 	}
-	l.measured.note(sample{whole: time.Since(start), wait: time.Since(b.sent), in: b.length, out: int64(len(reply.text))})
+	l.measured.note(sample{whole: time.Since(start), wait: time.Since(b.sent), in: b.length, out: int64(len(reply.text)), disturbed: disturbed()})
 	d := json.NewDecoder(bytes.NewReader(reply.text))
 	d.DisallowUnknownFields() // hooks of version v2 are read strictly
 	if err := d.Decode(&a); err != nil {
@@ -186,6 +189,15 @@ func (l *watchLoop) sync(ctx context.Context, name string) (a answer, after time
 		return a, 0, err
 	}
 	return a, 0, l.writeStatus(name, a.Status)
+}
+
+// watchSources returns a function that tells whether any was read since.
+func (l *watchLoop) watchSources() func() bool {
+	var all []func() bool
+	for _, t := range l.sources {
+		all = append(all, t.watch())
+	}
+	return func() bool { return slices.ContainsFunc(all, func(disturbed func() bool) bool { return disturbed() }) }
 }
 
 // body is the request for a policy.
