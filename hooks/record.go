@@ -25,8 +25,10 @@ func unrecorded(q *request, rs *runs, h *history) (entries []tiering.HistoryEntr
 		volumes[r.volume] = nil
 	}
 	for _, v := range q.Related.Volumes {
-		if _, ok := volumes[v.Handle]; ok {
-			volumes[v.Handle] = v
+		if len(volumes) > 0 {
+			if _, ok := volumes[v.Handle]; ok {
+				volumes[v.Handle] = v
+			}
 		}
 		if e, ok := fromVolume(v, &q.Parent, rs, h); ok {
 			entries = append(entries, e)
