@@ -16,8 +16,9 @@ type starts struct {
 }
 
 // forgotten is how long a Job that no round shows any more is remembered, in
-// case that one shows it again.
-const forgotten = 24 * time.Hour
+// case that one shows it again: the request of a Metacontroller that lags behind
+// does. It bounds what is held: a policy may start a hundred moves an hour.
+const forgotten = time.Hour
 
 // seen returns the counts after a round at the time now; since is when counting
 // began.
@@ -26,7 +27,9 @@ func (s starts) seen(since, now time.Time, policy string, plan *tiering.Plan, st
 	if next.count == nil {
 		next = starts{count: map[string]int{}, known: map[string]time.Time{}}
 	}
-	maps.DeleteFunc(next.known, func(_ string, last time.Time) bool { return now.Sub(last) > forgotten })
+	// In the end, so that nothing is forgotten that this round shows, however long
+	// ago the last one was.
+	defer maps.DeleteFunc(next.known, func(_ string, last time.Time) bool { return now.Sub(last) > forgotten })
 	see := func(job, direction string, at time.Time) {
 		// The API server's times are whole seconds.
 		if _, known := next.known[job]; !known && !at.Before(since.Truncate(time.Second)) {
