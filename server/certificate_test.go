@@ -84,7 +84,7 @@ func run(t *testing.T, c Config) (hooks, ops string) {
 		listeners = append(listeners, l)
 	}
 	done := make(chan error)
-	go func() { done <- s.serve(t.Context(), listeners[0], listeners[1]) }()
+	go func() { done <- s.Serve(t.Context(), listeners[0], listeners[1]) }()
 	t.Cleanup(func() {
 		if err := <-done; err != nil {
 			t.Error(err)

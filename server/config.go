@@ -33,6 +33,8 @@ type Config struct {
 	// credentials and certificates; nil means none.
 	PrometheusURL  string
 	PrometheusHTTP *config.HTTPClientConfig
+	// PrometheusTransport replaces the network and PrometheusHTTP if it is not nil.
+	PrometheusTransport http.RoundTripper
 	// PrometheusTimeout bounds one reading: the queries of one window.
 	PrometheusTimeout time.Duration
 	// ScrapeInterval is how often Prometheus scrapes Mayastor's exporters.
@@ -61,9 +63,6 @@ type Config struct {
 
 	// Log must not be nil. Audit gets the audit trail; nil is silent.
 	Log, Audit *slog.Logger
-
-	// promTransport replaces the network in tests if it is not nil.
-	promTransport http.RoundTripper
 }
 
 // Parts are what the hooks need of the server.

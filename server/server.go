@@ -29,7 +29,7 @@ const (
 	graceful = 20 * time.Second
 )
 
-// Server is the service. [Server.Run] is called once.
+// Server is the service. [Server.Run] or [Server.Serve] is called once.
 type Server struct {
 	listenAddress, opsAddress string
 	// certificate is that of the hooks; nil means plain HTTP.
@@ -121,11 +121,12 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for health and metrics: %w", err), hooks.Close())
 	}
-	return s.serve(ctx, hooks, ops)
+	return s.Serve(ctx, hooks, ops)
 }
 
-// serve is Run on listeners that are open; it closes them.
-func (s *Server) serve(ctx context.Context, hooks, ops net.Listener) error {
+// Serve is [Server.Run] on listeners that are open; it closes them. Only one of the two
+// is called, once.
+func (s *Server) Serve(ctx context.Context, hooks, ops net.Listener) error {
 	build := ReadBuild()
 	s.log.InfoContext(ctx, "serving", slog.String("hooks", hooks.Addr().String()), slog.String("ops", ops.Addr().String()),
 		slog.Bool("tls", s.certificate != nil),

@@ -44,10 +44,10 @@ func testConfig(network http.RoundTripper, hook http.HandlerFunc) Config {
 		ListenAddress: "127.0.0.1:0", OpsAddress: "127.0.0.1:0",
 		PrometheusURL: "http://prom.test", PrometheusTimeout: 30 * time.Second,
 		ScrapeInterval: time.Minute, CacheTTL: 30 * time.Second,
-		Mayastor:      mayastor.Config{URL: "http://mayastor.test", HTTP: &http.Client{Transport: network}},
-		Hooks:         func(Parts) (http.Handler, error) { return hook, nil },
-		Log:           slog.New(slog.DiscardHandler),
-		promTransport: network,
+		Mayastor:            mayastor.Config{URL: "http://mayastor.test", HTTP: &http.Client{Transport: network}},
+		Hooks:               func(Parts) (http.Handler, error) { return hook, nil },
+		Log:                 slog.New(slog.DiscardHandler),
+		PrometheusTransport: network,
 	}
 }
 
@@ -293,7 +293,7 @@ func served(t *testing.T, c Config) (hooks, ops *pipe, end context.CancelFunc, w
 	hooks, ops = newPipe(), newPipe()
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- s.serve(ctx, hooks, ops) }()
+	go func() { done <- s.Serve(ctx, hooks, ops) }()
 	return hooks, ops, end, func() error { return <-done }
 }
 

@@ -26,7 +26,7 @@ type sources struct {
 
 func newSources(c Config, observe world.Observer) (*sources, error) {
 	p, err := world.NewPrometheus(world.PrometheusConfig{
-		URL: c.PrometheusURL, HTTP: c.PrometheusHTTP, Transport: c.promTransport,
+		URL: c.PrometheusURL, HTTP: c.PrometheusHTTP, Transport: c.PrometheusTransport,
 		ScrapeInterval: c.ScrapeInterval, Limits: c.prometheusLimits(),
 		Observe: observe, Log: c.Log,
 	})

@@ -127,7 +127,7 @@ type Simulator struct {
 	actor     actor
 	watchers  []func(View)
 
-	calls      []Call
+	calls      []*Call
 	violations []string
 	faults     []*armedFault
 	fired      int

@@ -20,11 +20,18 @@ type Call struct {
 	Volume              string // uuid, of a call under /v0/volumes/{uuid}
 }
 
-// Calls lists every request in order of arrival.
+// Calls lists every request in order of arrival, or since [Simulator.ForgetCalls].
 func (s *Simulator) Calls() (list []Call) {
-	s.locked(func() { list = append(list, s.calls...) })
+	s.locked(func() {
+		for _, call := range s.calls {
+			list = append(list, *call)
+		}
+	})
 	return list
 }
+
+// ForgetCalls empties that list, which otherwise grows without end.
+func (s *Simulator) ForgetCalls() { s.locked(func() { s.calls = nil }) }
 
 // Request is what handlers and fault predicates see of a request.
 type Request struct {
@@ -73,13 +80,13 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.Query(), Body: body}
 	s.mu.Lock()
 	s.advance()
-	n := len(s.calls)
-	s.calls = append(s.calls, Call{
+	call := &Call{
 		Method: req.Method, Path: req.Path, Query: r.URL.RawQuery, Body: string(body), At: s.clock, Volume: volumeIn(req.Path),
-	})
+	}
+	s.calls = append(s.calls, call)
 	hits := s.match(req)
 	if len(hits) > 0 {
-		s.calls[n].Fault = hits[0].label()
+		call.Fault = hits[0].label()
 	}
 	s.mu.Unlock()
 
@@ -97,7 +104,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hangUp()
 	}
 	s.mu.Lock()
-	s.calls[n].Status, s.calls[n].Kind = a.status, a.kind
+	call.Status, call.Kind = a.status, a.kind
 	s.mu.Unlock()
 	a.write(w)
 }

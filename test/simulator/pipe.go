@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -9,56 +8,19 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/billyronks/couchestor/test/pipe"
 )
 
 // BaseURL is the address the clients of [Simulator.Client] call; any host works.
 const BaseURL = "http://mayastor.test"
 
-// pipes is a listener whose connections are in memory. Unlike loopback sockets
-// they block durably, so they work inside a testing/synctest bubble.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "mayastor.test", Net: "pipe"} }
-
-func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.conns <- theirs:
-		return ours, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // Client serves the simulator over in-memory connections, with real HTTP on
 // them, and returns a client for it and a function that ends both. Inside a
 // synctest bubble that function must be called before the bubble ends.
 func (s *Simulator) Client() (*http.Client, func()) {
-	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	stop := s.start(p)
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx) },
-	}
+	l := pipe.Listen("mayastor.test")
+	stop, transport := s.start(l), l.Transport()
 	return &http.Client{Transport: transport}, func() {
 		transport.CloseIdleConnections()
 		stop()
