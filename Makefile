@@ -14,7 +14,7 @@ CONTROLLER_GEN := go tool -modfile=$(CURDIR)/tools/generate/go.mod controller-ge
 CRD := manifests/base/crd
 each = @set -e; for m in $(1); do echo "($$m) $(2)"; (cd $$m && $(2)); done
 
-.PHONY: build image demo load test race e2e lint fmt generate generate-check tidy-check bench fuzz check
+.PHONY: build image demo load test race soak e2e lint fmt generate generate-check tidy-check bench fuzz check
 
 build: ## bin/couchestor, static
 	CGO_ENABLED=0 go build -trimpath -o bin/couchestor ./server/couchestor
@@ -32,7 +32,10 @@ test: ## every test
 	$(call each,$(MODULES),go test -shuffle=on ./...)
 
 race: ## every test under the race detector, with a part of the kills and random runs
-	$(call each,$(MODULES),COUCHESTOR_KILL_EVERY=9 COUCHESTOR_MODEL_RUNS=40 go test -race -shuffle=on -timeout=20m ./...)
+	$(call each,$(MODULES),COUCHESTOR_KILL_EVERY=9 COUCHESTOR_MODEL_RUNS=40 COUCHESTOR_SOAK_HOURS=1 go test -race -shuffle=on -timeout=20m ./...)
+
+soak: ## a day of the service on a virtual clock, in which nothing may be left behind (about five minutes)
+	COUCHESTOR_SOAK_HOURS=24 go test -count=1 -v -timeout=40m -run='^TestMemoryIsFlat$$' ./test/soak
 
 e2e: ## Jobs and migrators on a real Kubernetes, which it builds once (a quarter of an hour), and 10 000 random runs
 	COUCHESTOR_MODEL_RUNS=10000 go test -count=1 -v -timeout=60m -run='^TestModel$$' ./mayastor
