@@ -34,7 +34,7 @@ test: ## every test
 race: ## every test under the race detector, with a part of the kills and random runs
 	$(call each,$(MODULES),COUCHESTOR_KILL_EVERY=9 COUCHESTOR_MODEL_RUNS=40 COUCHESTOR_SOAK_HOURS=1 go test -race -shuffle=on -timeout=20m ./...)
 
-soak: ## a day of the service on a virtual clock, in which nothing may be left behind (about five minutes)
+soak: ## a day of the service on a virtual clock, in which nothing may be left behind (three to five minutes)
 	COUCHESTOR_SOAK_HOURS=24 go test -count=1 -v -timeout=40m -run='^TestMemoryIsFlat$$' ./test/soak
 
 e2e: ## Jobs and migrators on a real Kubernetes, which it builds once (a quarter of an hour), and 10 000 random runs

@@ -15,6 +15,6 @@
 // others' programs: they only leave what theirs would.
 //
 // COUCHESTOR_SOAK_HOURS is how many hours it takes, 2 if it is not set. With a day a
-// leak of some 40 bytes for each new volume is found; with few hours only a gross one
+// leak of some 80 bytes for each new volume is found; with few hours only a gross one
 // is.
 package soak

@@ -24,7 +24,7 @@ const (
 	weigh  = 15 * time.Minute
 	// maxSlope is what the heap may grow by, in KiB an hour: three quarters of a MiB a
 	// day, of the 100 MiB and more that 256 MiB leave. In this town 600 volumes
-	// come an hour, so it is about what 50 bytes kept of each would be.
+	// come an hour at most, so it is about what 60 bytes kept of each would be.
 	maxSlope = 32
 	// noise is by how much one weighing differs from the next, in KiB, as now more
 	// and now fewer Jobs are there. What it may do to the slope is let pass: 10 KiB an
