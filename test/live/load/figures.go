@@ -38,19 +38,19 @@ type figures struct {
 	Undisturbed      spread `json:"latencyUndisturbedMs"`
 	UndisturbedSyncs int    `json:"undisturbedSyncs"`
 
-	CPUSeconds   float64 `json:"cpuSeconds"`
-	CPUShare     float64 `json:"cpuShare"`
-	Throttled    float64 `json:"throttledSeconds"`
-	Queued       float64 `json:"queuedSeconds"`
-	PerSync      float64 `json:"cpuMsPerSync"`
-	Scan         float64 `json:"tokenScanMs"`
-	ScanBytes    int64   `json:"tokenScanBytes"`
-	XScan        float64 `json:"xTokenScan"`
-	Collections  int     `json:"collections"`
-	PeakMiB      float64 `json:"peakMiB"`
-	HeapMiB      float64 `json:"peakHeapMiB"`
-	GroupPeakMiB float64 `json:"groupPeakMiB,omitempty"`
-	Killed       bool    `json:"killed"`
+	CPUSeconds  float64 `json:"cpuSeconds"`
+	CPUShare    float64 `json:"cpuShare"`
+	Throttled   float64 `json:"throttledSeconds"`
+	Queued      float64 `json:"queuedSeconds"`
+	PerSync     float64 `json:"cpuMsPerSync"`
+	Scan        float64 `json:"tokenScanMs"`
+	ScanBytes   int64   `json:"tokenScanBytes"`
+	XScan       float64 `json:"xTokenScan"`
+	Collections int     `json:"collections"`
+	PeakMiB     float64 `json:"peakMiB"`
+	HeapMiB     float64 `json:"peakHeapMiB"`
+	WorkingMiB  float64 `json:"peakWorkingSetMiB,omitempty"`
+	Killed      bool    `json:"killed"`
 
 	BytesIn        int64   `json:"bytesInPerSync"`
 	BytesOut       int64   `json:"bytesOutPerSync"`
@@ -126,7 +126,7 @@ func (s *stage) finish(f *figures) {
 		f.MaxProcs = int(f.after.number("go_sched_gomaxprocs_threads"))
 	}
 	u := s.usage()
-	f.PeakMiB, f.HeapMiB, f.GroupPeakMiB = inMiB(u.peak), inMiB(u.gc.heap), inMiB(s.limits.peak())
+	f.PeakMiB, f.HeapMiB, f.WorkingMiB = inMiB(u.peak), inMiB(u.gc.heap), inMiB(u.working)
 	f.Killed = s.service.gone()
 	f.PerSync = 1000 * f.CPUSeconds / float64(max(1, f.Syncs))
 	f.ScanBytes = s.fullBody()

@@ -149,13 +149,20 @@ func (l *limits) throttled() time.Duration {
 	return time.Duration(n)
 }
 
-// peak is the most memory the group had, with what the kernel holds for it; 0 if
-// that is not known.
-func (l *limits) peak() int64 {
-	for _, file := range []string{"memory.peak", "memory.max_usage_in_bytes"} {
-		if text, err := os.ReadFile(filepath.Join(l.mem, file)); l.cgroup() && err == nil {
-			n, _ := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-			return n
+// working is the memory that the group has and that the kernel cannot simply take
+// back, as the kubelet counts it too; 0 if that is not known.
+func (l *limits) working() int64 {
+	for _, version := range []struct{ all, idle string }{
+		{"memory.current", "inactive_file"}, {"memory.usage_in_bytes", "total_inactive_file"},
+	} {
+		text, err := os.ReadFile(filepath.Join(l.mem, version.all))
+		if !l.cgroup() || err != nil {
+			continue
+		}
+		all, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+		idle, ok := l.field(l.mem, "memory.stat", version.idle)
+		if err == nil && ok {
+			return max(0, all-idle)
 		}
 	}
 	return 0

@@ -301,20 +301,15 @@ func (s *stage) drive(ctx context.Context, cancel context.CancelCauseFunc) error
 		}
 	})
 	all.Go(func() {
-		tick := time.NewTicker(time.Second)
+		tick := time.NewTicker(10 * time.Second)
 		defer tick.Stop()
-		s.yardstick.look()
-		for i := 1; ; i++ {
+		for s.yardstick.look(); ; s.yardstick.look() {
 			select {
 			case <-tick.C:
+				syncs, errors, _ := s.measured.counts()
+				s.say("%d syncs, %d errors, peak %d MiB", syncs, errors, s.service.usage().peak>>20)
 			case <-running.Done():
 				return
-			}
-			now := s.service.usage()
-			if i%10 == 0 {
-				syncs, errors, _ := s.measured.counts()
-				s.say("%d syncs, %d errors, peak %d MiB", syncs, errors, now.peak>>20)
-				s.yardstick.look()
 			}
 		}
 	})

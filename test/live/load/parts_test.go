@@ -167,3 +167,48 @@ func TestTheHeapAfterACollectionIsRead(t *testing.T) {
 		t.Error("a line of the log is taken for a collection")
 	}
 }
+
+func TestWithoutCgroupsTheGoRuntimeIsAskedAndTheTableSaysSo(t *testing.T) {
+	l, err := newLimits(t.Context(), 256*mib, 0.5, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.command(t.Context(), "couchestor", "serve").Args, []string{"couchestor", "serve"}; !slices.Equal(got, want) {
+		t.Errorf("it runs %q, want %q", got, want)
+	}
+	if got, want := l.environment(), []string{"GOMAXPROCS=1", "GOMEMLIMIT=268435456"}; !slices.Equal(got, want) {
+		t.Errorf("its environment is %q, want %q", got, want)
+	}
+	var table strings.Builder
+	printTable(&table, []*figures{{Mode: apiMode, Limits: l.kind, Proof: l.proof}})
+	if !strings.Contains(table.String(), "NOT enforced") {
+		t.Errorf("the table does not say that nothing is enforced:\n%s", &table)
+	}
+}
+
+func TestTheServiceGetsWhatItsDeploymentAndOverlaySet(t *testing.T) {
+	for _, c := range []struct {
+		volumes           int
+		overlay, cacheTTL string
+	}{
+		{99, "small", "30s"},
+		{500, "medium", "30s"},
+		{501, "large", "60s"},
+	} {
+		t.Run(c.overlay, func(t *testing.T) {
+			d, err := readDeployment(c.volumes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.overlay != c.overlay || d.env["COUCHESTOR_CACHE_TTL"] != c.cacheTTL {
+				t.Errorf("overlay %s with a TTL of %s, want %s with %s", d.overlay, d.env["COUCHESTOR_CACHE_TTL"], c.overlay, c.cacheTTL)
+			}
+			if d.memory != 256*mib || d.cores != 0.5 {
+				t.Errorf("limits %d MiB and %g, want 256 and 0.5", d.memory/mib, d.cores)
+			}
+			if !slices.ContainsFunc(d.settings(), func(s string) bool { return strings.HasPrefix(s, "GOMEMLIMIT=") }) {
+				t.Errorf("no GOMEMLIMIT in %q", d.settings())
+			}
+		})
+	}
+}

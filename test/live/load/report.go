@@ -75,18 +75,18 @@ func rows() []row {
 			return fmt.Sprintf("%.1f s, %.0f%% of the limit", f.CPUSeconds, 100*f.CPUShare)
 		}, ""},
 		{"  kept waiting by the limit", func(f *figures) string { return fmt.Sprintf("%.1f s", f.Throttled) }, ""},
-		{"  kept waiting by other programs", func(f *figures) string { return fmt.Sprintf("%.1f s", f.Queued) }, ""},
+		{"  threads ready and not run", func(f *figures) string { return fmt.Sprintf("%.1f s", f.Queued) }, ""},
 		{"  garbage collections", func(f *figures) string { return strconv.Itoa(f.Collections) }, ""},
 		{"  a sync, with all else", func(f *figures) string { return fmt.Sprintf("%.1f ms", f.PerSync) }, ""},
 		{"  token scan of a whole request", func(f *figures) string {
 			return fmt.Sprintf("%.0f ms for %.1f MiB", f.Scan, inMiB(f.ScanBytes))
 		}, ""},
 		{"  a sync in token scans", func(f *figures) string { return fmt.Sprintf("%.3f", f.XScan) }, "requests: 1.5"},
-		{"peak memory, as the limit counts", func(f *figures) string {
-			if f.GroupPeakMiB == 0 {
+		{"peak memory (working set)", func(f *figures) string {
+			if f.WorkingMiB == 0 {
 				return "not known"
 			}
-			return fmt.Sprintf("%.0f MiB", f.GroupPeakMiB)
+			return fmt.Sprintf("%.0f MiB", f.WorkingMiB)
 		}, "below 256 MiB"},
 		{"  resident, with the program itself", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.PeakMiB) }, ""},
 		{"  in use after a collection", func(f *figures) string { return fmt.Sprintf("%.0f MiB", f.HeapMiB) }, ""},
@@ -150,5 +150,5 @@ func printRows(w io.Writer, all []*figures) {
 	}
 }
 
-// peak is the most memory that was used, as the limit counts where there is one.
-func (f *figures) peak() float64 { return cmp.Or(f.GroupPeakMiB, f.PeakMiB) }
+// peak is the most memory that was used, as the kubelet counts it where there is a cgroup.
+func (f *figures) peak() float64 { return cmp.Or(f.WorkingMiB, f.PeakMiB) }

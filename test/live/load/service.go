@@ -69,6 +69,7 @@ func startService(ctx context.Context, l *limits, program, log string, env, args
 		s.err = errors.Join(s.cmd.Wait(), file.Close())
 		close(s.ended)
 	}()
+	go s.sample()
 	select {
 	case <-serving:
 		return s, nil
@@ -123,6 +124,16 @@ func (s *service) collected() collections {
 	return s.gc
 }
 
+// sample looks at the process until it is gone, when nobody can any more.
+func (s *service) sample() {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for !s.gone() {
+		s.usage()
+		<-tick.C
+	}
+}
+
 // gone reports whether the process ended.
 func (s *service) gone() bool {
 	select {
@@ -147,7 +158,6 @@ func (s *service) ready(ctx context.Context) error {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		s.usage()
 		code, _, err := s.get(ctx, "/readyz")
 		if err == nil && code == http.StatusOK {
 			return nil
@@ -181,7 +191,10 @@ func (s *service) get(ctx context.Context, path string) (code int, text []byte, 
 type usage struct {
 	cpu  time.Duration
 	peak int64 // of resident memory, bytes
-	// queued is how long its threads were ready to run and others ran.
+	// working is the peak of what the limit counts; see [limits.working].
+	working int64
+	// queued is how long its threads were ready and did not run, be it for the limit or
+	// for other programs; of all threads together.
 	queued time.Duration
 }
 
@@ -217,9 +230,13 @@ func (s *service) usage() usage {
 			}
 		}
 	}
+	u.working = s.limits.working()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = usage{max(u.cpu, s.last.cpu), max(u.peak, s.last.peak), max(u.queued, s.last.queued)}
+	s.last = usage{
+		cpu: max(u.cpu, s.last.cpu), peak: max(u.peak, s.last.peak),
+		working: max(u.working, s.last.working), queued: max(u.queued, s.last.queued),
+	}
 	return s.last
 }
 
