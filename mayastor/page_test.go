@@ -133,7 +133,7 @@ func FuzzPage(f *testing.F) {
 func TestChangedPagesMeanWhatEncodingJSONSays(t *testing.T) {
 	t.Parallel()
 	pages := upstream(t)
-	taken, runs := 0, 8_000
+	taken, runs := 0, 4_000
 	if testing.Short() {
 		runs = 2_000
 	}
