@@ -1,5 +1,11 @@
 package mayastor
 
+// Words is how many words the reading of p knows.
+func Words(p Packed) int { return len(p.words.all.Load().texts) }
+
+// MaxWords is how many it may know.
+const MaxWords = maxWords
+
 // ScanPage reads an answer to the request for volumes without encoding/json;
 // ok is false if it gave up on it.
 func ScanPage(body []byte) (all []Volume, present bool, next *int64, ok bool) {

@@ -73,6 +73,9 @@ func TestVolumesThatHaveNothingAlikeArePacked(t *testing.T) {
 	if packed[0] != packed[70_000] || packed[69_999] != packed[70_001] {
 		t.Error("equal volumes are not equal")
 	}
+	if n := mayastor.Words(packed[0]); n != mayastor.MaxWords {
+		t.Errorf("got %d words, want %d and no more", n, mayastor.MaxWords)
+	}
 }
 
 func TestPackKeepsNothingOfTheVolume(t *testing.T) {

@@ -211,13 +211,8 @@ func (r *volumeReader) replicaTopology() map[string]ReplicaTopology {
 		return nil
 	}
 	clear(r.replicas)
-	r.members(func(id string) {
-		if _, twice := r.replicas[id]; twice {
-			r.giveUp()
-			return
-		}
-		r.replicas[id] = r.replica()
-	})
+	// Of one that is there twice the last counts.
+	r.members(func(id string) { r.replicas[id] = r.replica() })
 	return r.replicas
 }
 
