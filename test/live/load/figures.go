@@ -115,6 +115,13 @@ func (f *figures) count(from, to used, took time.Duration) {
 func (s *stage) finish(f *figures) {
 	var first error
 	f.Syncs, f.Errors, first = s.measured.counts()
+	if f.Errors > 0 {
+		// A connection that broke is known sooner than why.
+		select {
+		case <-s.service.ended:
+		case <-time.After(2 * time.Second):
+		}
+	}
 	if first != nil {
 		f.First = first.Error()
 	}

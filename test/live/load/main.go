@@ -117,8 +117,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	var all []*figures
 	for _, mode := range modes {
 		f, err := measure(ctx, o, mode, filepath.Join(dir, mode), stderr)
-		if err != nil {
+		switch {
+		case f == nil || ctx.Err() != nil:
 			return fmt.Errorf("mode %s: %w", mode, err)
+		case err != nil:
+			f.Broken = append(f.Broken, err.Error())
 		}
 		all = append(all, f)
 	}

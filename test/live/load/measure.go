@@ -225,11 +225,13 @@ func (s *stage) play(ctx context.Context) (*figures, error) {
 	defer cancel(nil)
 	f := s.newFigures()
 	if err := s.calm(ctx, f); err != nil {
-		if s.service.gone() {
-			s.finish(f)
-			return f, nil
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
 		}
-		return nil, err
+		// It does not even get along with no load: that is a result, too.
+		s.measured.failed(err)
+		s.finish(f)
+		return f, nil
 	}
 	s.say("measuring for %s", s.o.lasts)
 	var err error
