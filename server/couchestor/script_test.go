@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -47,7 +49,8 @@ func TestMain(m *testing.M) {
 //	                          the answer is stdout, its header is stderr
 //	hold N URL                begins N requests and leaves them unfinished
 //	terminate                 sends SIGTERM to what runs in the background
-//	json                      prints stdout again as indented JSON
+//	json [undated]            prints stdout again as indented JSON; undated, with TIME
+//	                          where a time is: a second can end between two answers
 //	expand FILE...            replaces variables in the files
 //	deaf NAME...              sets each variable to an address that takes connections
 //	                          and never answers
@@ -230,11 +233,18 @@ func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+var aTime = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+
 func indent(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) == 0, "json")
+	undated := slices.Equal(args, []string{"undated"})
+	usage(ts, !neg && (undated || len(args) == 0), "json [undated]")
 	var b bytes.Buffer
 	ts.Check(json.Indent(&b, []byte(ts.ReadFile("stdout")), "", "  "))
-	_, err := b.WriteTo(ts.Stdout())
+	text := b.Bytes()
+	if undated {
+		text = aTime.ReplaceAllLiteral(text, []byte("TIME"))
+	}
+	_, err := ts.Stdout().Write(text)
 	ts.Check(err)
 }
 
