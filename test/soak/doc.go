@@ -14,7 +14,7 @@
 // memory of the real engine would hide that of the service. The migrators are
 // others' programs: they only leave what theirs would.
 //
-// COUCHESTOR_SOAK_HOURS is how many hours it takes, 2 if it is not set. With a day a
+// COUCHESTOR_SOAK_HOURS is how many hours it takes, 3 if it is not set. With a day a
 // leak of some 80 bytes for each new volume is found; with few hours only a gross one
-// is.
+// is, and with no more than the two of the warm-up, as under the race detector, none.
 package soak
