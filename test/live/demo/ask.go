@@ -32,7 +32,7 @@ func (s *stage) askWhy(ctx context.Context) error {
 		return err
 	}
 	jobs := len(s.kubelet.started())
-	text, code, err := s.ask(ctx, "explain", pinned, "--server", "http://"+s.service.ops)
+	text, code, err := s.ask(ctx, "explain", pinned, "--server", "http://"+s.service.Ops)
 	if err != nil {
 		return err
 	}
@@ -90,8 +90,8 @@ func (s *stage) linger(ctx context.Context) error {
 	s.voice.line("Everything runs on until Ctrl-C. In another shell:")
 	for _, line := range []string{
 		"cd " + s.dir + " && . ./env",
-		"couchestor plan --server http://" + s.service.ops,
-		"couchestor explain " + pinned + " --server http://" + s.service.ops,
+		"couchestor plan --server http://" + s.service.Ops,
+		"couchestor explain " + pinned + " --server http://" + s.service.Ops,
 		"couchestor plan -f what-if.yaml --request requests/logs.json",
 	} {
 		s.voice.line("  %s", line)

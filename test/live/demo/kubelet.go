@@ -18,6 +18,7 @@ import (
 
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/test/driver"
+	"github.com/billyronks/couchestor/test/live/program"
 )
 
 const (
@@ -108,7 +109,11 @@ func (k *kubelet) run(r *jobRun) error {
 			return err
 		}
 		if code == 0 {
-			result, err := k.mirror.result(r.volume)
+			record, err := program.ReadRecord(k.mirror.dir, r.volume)
+			if err != nil {
+				return err
+			}
+			result, err := record.Read()
 			if err != nil {
 				return err
 			}

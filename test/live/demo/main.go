@@ -9,9 +9,10 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/billyronks/couchestor/test/live/program"
 )
 
 // limit bounds the whole play, after the build.
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := set.Parse(args); err != nil {
 		return err
 	}
-	dir, err := workDir(f.keep)
+	dir, err := program.Dir(f.keep, "demo")
 	if err != nil {
 		return err
 	}
@@ -57,13 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		err = os.RemoveAll(dir)
 	}()
-	if f.binary == "" {
-		fmt.Fprintln(stderr, "building couchestor ...")
-		if f.binary, err = build(ctx, dir); err != nil {
-			return err
-		}
-	}
-	if f.binary, err = filepath.Abs(f.binary); err != nil {
+	if f.binary, err = program.Find(ctx, f.binary, dir, stderr); err != nil {
 		return err
 	}
 
@@ -91,16 +86,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return fmt.Errorf("%d of the checks failed; the table above says which", len(report.faults))
 	}
 	return nil
-}
-
-// workDir returns an empty directory for all files of this run.
-func workDir(keep string) (string, error) {
-	if keep == "" {
-		return os.MkdirTemp("", "couchestor-demo-")
-	}
-	// A directory of its own, so that an earlier run's journals are not met.
-	if err := os.MkdirAll(keep, 0o755); err != nil {
-		return "", fmt.Errorf("--keep: %w", err)
-	}
-	return os.MkdirTemp(keep, time.Now().Format("2006-01-02-150405-"))
 }

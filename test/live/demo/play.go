@@ -17,7 +17,7 @@ func play(ctx context.Context, f flags, dir string, v *voice, stderr io.Writer) 
 	}
 	defer func() {
 		// Ctrl-C ends the processes, too, and that is how a play that lingers ends.
-		if ended := s.tearDown(); !s.lingered {
+		if ended := s.TearDown(); !s.lingered {
 			err = errors.Join(err, ended)
 		}
 	}()
@@ -31,7 +31,7 @@ func play(ctx context.Context, f flags, dir string, v *voice, stderr io.Writer) 
 	v.line("")
 	v.line("  %-11s %s", "Mayastor", fmt.Sprintf("simulated, %d nodes with an NVMe (hot), an SSD (warm) and a SATA (cold) pool each", nodes))
 	v.line("  %-11s %s, scrapes every %s", "Prometheus", s.prometheus.URL(), scrapeInterval)
-	v.line("  %-11s %s, hooks on %s", "service", f.binary, s.service.hooks)
+	v.line("  %-11s %s, hooks on %s", "service", f.binary, s.service.Hooks)
 	v.line("  %-11s %d in all, %s", "volumes", len(s.volumes), "watched by the policies databases, caches and logs")
 	v.line("  %-11s window 15s, cooldown 12s, at most %d moves at once", "times", atOnce)
 

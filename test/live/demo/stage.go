@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/billyronks/couchestor/manifests"
 	"github.com/billyronks/couchestor/test/driver"
+	"github.com/billyronks/couchestor/test/live/program"
 	"github.com/billyronks/couchestor/test/live/prometheus"
 	"github.com/billyronks/couchestor/test/simulator"
 )
@@ -33,7 +33,7 @@ type stage struct {
 	sim         *simulator.Simulator
 	mayastorURL string
 	prometheus  *prometheus.Prometheus
-	service     *service
+	service     *program.Service
 	api         *driver.API
 	driver      *driver.Driver
 	kubelet     *kubelet
@@ -44,11 +44,11 @@ type stage struct {
 	blind    string // the reason last shown
 	evidence evidence
 
-	ends []func() error
+	program.Ends
 }
 
 // setUp starts all parts in the order in which they need each other. On an
-// error the caller still has to call tearDown.
+// error the caller still has to call TearDown.
 func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer) error {
 	var also io.Writer
 	if f.verbose {
@@ -69,7 +69,7 @@ func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer
 	if err != nil {
 		return fmt.Errorf("start the Mayastor simulator: %w", err)
 	}
-	s.atEnd(func() error { stop(); return nil })
+	s.AtEnd(func() error { stop(); return nil })
 	s.mayastorURL = mayastorURL
 
 	s.prometheus, err = prometheus.Start(ctx, prometheus.Config{
@@ -86,14 +86,14 @@ func (s *stage) setUp(ctx context.Context, f flags, dir string, stderr io.Writer
 	if err != nil {
 		return fmt.Errorf("start Prometheus: %w", err)
 	}
-	s.atEnd(s.prometheus.Close)
+	s.AtEnd(s.prometheus.Close)
 
-	s.service, err = startService(ctx, f.binary, dir, s.prometheus.URL(), mayastorURL, also)
+	s.service, err = program.Start(serve(ctx, f.binary, s.prometheus.URL(), mayastorURL), filepath.Join(dir, "service.log"), also)
 	if err != nil {
 		return err
 	}
-	s.atEnd(s.service.stop)
-	if err := s.service.ready(ctx); err != nil {
+	s.AtEnd(s.service.Stop)
+	if err := s.service.Ready(ctx); err != nil {
 		return err
 	}
 	return s.control(ctx, f, dir, also)
@@ -111,7 +111,7 @@ func (s *stage) control(ctx context.Context, f flags, dir string, also io.Writer
 			"--local-lock=" + ledger, "--mayastor-cache-period=" + cachePeriod.String(), "--poll-interval=200ms",
 		},
 	}
-	s.atEnd(func() error {
+	s.AtEnd(func() error {
 		end()
 		s.kubelet.wg.Wait()
 		return nil
@@ -137,7 +137,7 @@ func (s *stage) control(ctx context.Context, f flags, dir string, also io.Writer
 			if err != nil {
 				return address
 			}
-			u.Host = s.service.hooks
+			u.Host = s.service.Hooks
 			return u.String()
 		},
 	})
@@ -156,25 +156,12 @@ func (s *stage) control(ctx context.Context, f flags, dir string, also io.Writer
 	running, stop := context.WithCancel(ctx)
 	var driven sync.WaitGroup
 	driven.Go(func() { s.driver.Run(running) })
-	s.atEnd(func() error {
+	s.AtEnd(func() error {
 		stop()
 		driven.Wait()
 		return nil
 	})
 	return nil
-}
-
-func (s *stage) atEnd(end func() error) { s.ends = append(s.ends, end) }
-
-// tearDown ends all parts, last come first.
-func (s *stage) tearDown() error {
-	var faults []error
-	for len(s.ends) > 0 {
-		end := s.ends[len(s.ends)-1]
-		s.ends = s.ends[:len(s.ends)-1]
-		faults = append(faults, end())
-	}
-	return errors.Join(faults...)
 }
 
 // serialized lets several processes write whole lines to one writer.

@@ -17,20 +17,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-)
 
-// couchestor builds the program.
-func couchestor(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "couchestor")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", file, "./server/couchestor")
-	build.Dir = filepath.Join("..", "..", "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return file
-}
+	"github.com/billyronks/couchestor/test/live/program"
+)
 
 // files puts what the pod mounts into a directory and returns it.
 func files(t *testing.T, set objects, pod corev1.PodTemplateSpec) string {
@@ -96,8 +85,11 @@ func certificate(t *testing.T) (cert, key []byte) {
 // A flag, a variable or a file that the binary does not take keeps the pod from
 // starting, at the worst in the middle of an upgrade.
 func TestTheBinaryTakesTheConfigurationOfEachInstallation(t *testing.T) {
-	program := couchestor(t)
-	help, err := exec.CommandContext(t.Context(), program, "serve", "--help").CombinedOutput()
+	binary, err := program.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := exec.CommandContext(t.Context(), binary, "serve", "--help").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, help)
 	}
@@ -107,7 +99,7 @@ func TestTheBinaryTakesTheConfigurationOfEachInstallation(t *testing.T) {
 			root := files(t, set, pod)
 			// All faults of a configuration are told at once, and then serve ends. One is
 			// added: it must be the only one.
-			serve := exec.CommandContext(t.Context(), program, append(container.Args, "--log-format=none-such")...)
+			serve := exec.CommandContext(t.Context(), binary, append(container.Args, "--log-format=none-such")...)
 			serve.Env = []string{}
 			if variable(container, "COUCHESTOR_VOLUMES_FROM") == "api" {
 				// In the place of the service account that a pod has.

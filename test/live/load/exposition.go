@@ -15,7 +15,7 @@ import (
 type exposed map[string]*dto.MetricFamily
 
 func (s *service) exposed(ctx context.Context) (exposed, error) {
-	code, text, err := s.get(ctx, "/metrics")
+	code, text, err := s.Get(ctx, "/metrics")
 	if err != nil || code != 200 {
 		return nil, fmt.Errorf("read the service's metrics: status %d, %w", code, err)
 	}

@@ -90,14 +90,14 @@ type used struct {
 }
 
 func (s *stage) usage() used {
-	return used{s.service.usage(), s.limits.throttled(), s.service.collected()}
+	return used{s.service.usage(), s.limits.throttled(), s.service.gc.sum()}
 }
 
 func (s *stage) newFigures() *figures {
 	return &figures{
 		Mode: s.mode, Volumes: s.o.volumes, Policies: s.o.policies, Windows: s.town.windows(), Overlay: s.deployed.overlay,
 		Limits: s.limits.kind, Proof: s.limits.proof, LimitMiB: s.limits.memory >> 20, Cores: s.limits.cores,
-		Nice: niceOf(s.service.cmd.Process.Pid), ReadySecs: time.Since(s.started).Seconds(),
+		Nice: niceOf(s.service.PID()), ReadySecs: time.Since(s.started).Seconds(),
 	}
 }
 
@@ -118,7 +118,7 @@ func (s *stage) finish(f *figures) {
 	if f.Errors > 0 {
 		// A connection that broke is known sooner than why.
 		select {
-		case <-s.service.ended:
+		case <-s.service.Ended:
 		case <-time.After(2 * time.Second):
 		}
 	}
@@ -134,7 +134,7 @@ func (s *stage) finish(f *figures) {
 	}
 	u := s.usage()
 	f.PeakMiB, f.HeapMiB, f.WorkingMiB = inMiB(u.peak), inMiB(u.gc.heap), inMiB(u.working)
-	f.Killed = s.service.gone()
+	f.Killed = s.service.Gone()
 	f.PerSync = 1000 * f.CPUSeconds / float64(max(1, f.Syncs))
 	f.ScanBytes = s.fullBody()
 	s.yardstick.look()
@@ -185,7 +185,7 @@ func (s *stage) judge(f *figures) {
 		}
 	}
 	if f.Killed {
-		broken(true, "%v", s.service.fate())
+		broken(true, "%v", s.service.why(s.service.Fate()))
 	}
 	broken(f.Syncs == 0, "no sync was answered")
 	broken(f.Errors > 0, "%d syncs were not answered with 200; the first: %s", f.Errors, f.First)

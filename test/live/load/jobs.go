@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/billyronks/couchestor/hooks"
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/live/program"
 )
 
 // jobs are the Jobs of the cluster: what Metacontroller creates and deletes, and the
@@ -220,26 +220,22 @@ func (j *jobs) run(ctx context.Context, r *jobRun) error {
 // mirror brings what the ledger has of the volume to its PersistentVolume, and then
 // the result to the Job.
 func (j *jobs) mirror(r *jobRun) error {
-	var read [3]string
-	for i, kind := range []string{"result", "last-migration", "attempt"} {
-		text, err := os.ReadFile(filepath.Join(j.dir, "ledger", "volume-"+r.volume+"."+kind))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		read[i] = strings.TrimSpace(string(text))
+	record, err := program.ReadRecord(filepath.Join(j.dir, "ledger"), r.volume)
+	if err != nil {
+		return err
 	}
-	if v := j.town.volume(r.volume); v != nil && v.remember(read[2], read[1]) {
+	if v := j.town.volume(r.volume); v != nil && v.remember(record.Attempt, record.LastMigration) {
 		j.kube.put(volumesPath, v.name(), v.persistentVolume)
 	}
 	j.mu.Lock()
 	told := r.job.Annotations[mayastor.ResultAnnotation] != ""
 	j.mu.Unlock()
-	if told || read[0] == "" {
+	if told || record.Result == "" {
 		return nil
 	}
-	var result mayastor.Result
-	if err := json.Unmarshal([]byte(read[0]), &result); err != nil {
-		return fmt.Errorf("read the result of volume %s: %w", r.volume, err)
+	result, err := record.Read()
+	if err != nil {
+		return err
 	}
 	if !strings.HasSuffix(r.job.Name, fmt.Sprintf("-%d", result.N)) {
 		return nil // that of an earlier attempt
@@ -247,7 +243,7 @@ func (j *jobs) mirror(r *jobRun) error {
 	j.mu.Lock()
 	j.results[result.State]++
 	j.mu.Unlock()
-	j.change(r, func(job *batchv1.Job) { job.Annotations[mayastor.ResultAnnotation] = read[0] })
+	j.change(r, func(job *batchv1.Job) { job.Annotations[mayastor.ResultAnnotation] = record.Result })
 	return nil
 }
 

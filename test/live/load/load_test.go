@@ -2,9 +2,6 @@ package main
 
 import (
 	"bytes"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -18,22 +15,10 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-func couchestor(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "couchestor")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-o", file, "./server/couchestor")
-	build.Dir = filepath.Join("..", "..", "..")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return file
-}
-
 func TestLoadOfAHundredVolumesKeepsItsBudgetsInBothModes(t *testing.T) {
 	var out, talk bytes.Buffer
 	err := run(t.Context(), []string{
-		"--binary", couchestor(t), "--volumes", "100", "--policies", "4", "--for", "3s", "--every", "1s", "--crossing", "500ms",
+		"--volumes", "100", "--policies", "4", "--for", "3s", "--every", "1s", "--crossing", "500ms",
 	}, &out, &talk)
 	if err != nil {
 		t.Fatalf("%v\n%s\n%s", err, &talk, &out)

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/billyronks/couchestor/test/live/program"
 )
 
 func main() {
@@ -90,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := o.parse(args, stderr); err != nil {
 		return err
 	}
-	dir, err := workDir(o.keep)
+	dir, err := program.Dir(o.keep, "load")
 	if err != nil {
 		return err
 	}
@@ -101,13 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	if o.binary == "" {
-		fmt.Fprintln(stderr, "building couchestor ...")
-		if o.binary, err = build(ctx, dir); err != nil {
-			return err
-		}
-	}
-	if o.binary, err = filepath.Abs(o.binary); err != nil {
+	if o.binary, err = program.Find(ctx, o.binary, dir, stderr); err != nil {
 		return err
 	}
 	modes := []string{o.mode}
@@ -146,15 +142,4 @@ func tell(w io.Writer, all []*figures) error {
 		return fmt.Errorf("%d of the checks failed; the table above says which", broken)
 	}
 	return nil
-}
-
-// workDir returns an empty directory for all files of this run.
-func workDir(keep string) (string, error) {
-	if keep == "" {
-		return os.MkdirTemp("", "couchestor-load-")
-	}
-	if err := os.MkdirAll(keep, 0o755); err != nil {
-		return "", fmt.Errorf("--keep: %w", err)
-	}
-	return os.MkdirTemp(keep, time.Now().Format("2006-01-02-150405-"))
 }

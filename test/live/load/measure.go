@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/live/program"
 	"github.com/billyronks/couchestor/test/live/prometheus"
 )
 
@@ -42,13 +43,13 @@ type stage struct {
 	yardstick  *yardstick
 	churn      *churn
 
-	ends []func() error
+	program.Ends
 }
 
 // measure runs one mode from start to end.
 func measure(ctx context.Context, o options, mode, dir string, talk io.Writer) (f *figures, err error) {
 	s := &stage{o: o, mode: mode, dir: dir, talk: talk}
-	defer func() { err = errors.Join(err, s.tearDown()) }()
+	defer func() { err = errors.Join(err, s.TearDown()) }()
 	if err := s.setUp(ctx); err != nil {
 		return nil, err
 	}
@@ -57,19 +58,6 @@ func measure(ctx context.Context, o options, mode, dir string, talk io.Writer) (
 
 func (s *stage) say(format string, args ...any) {
 	fmt.Fprintf(s.talk, "%s %-8s "+format+"\n", append([]any{time.Now().UTC().Format("15:04:05"), s.mode}, args...)...)
-}
-
-func (s *stage) atEnd(end func() error) { s.ends = append(s.ends, end) }
-
-// tearDown ends all parts, last come first.
-func (s *stage) tearDown() error {
-	var faults []error
-	for len(s.ends) > 0 {
-		end := s.ends[len(s.ends)-1]
-		s.ends = s.ends[:len(s.ends)-1]
-		faults = append(faults, end())
-	}
-	return errors.Join(faults...)
 }
 
 // setUp makes the cluster and starts all parts.
@@ -98,7 +86,7 @@ func (s *stage) setUp(ctx context.Context) (err error) {
 	if s.limits, err = newLimits(ctx, s.deployed.memory, s.deployed.cores, s.o.noCgroup); err != nil {
 		return err
 	}
-	s.atEnd(s.limits.close)
+	s.AtEnd(s.limits.close)
 	s.say("limits by %s: %s", s.limits.kind, s.limits.proof)
 	return s.startService(ctx)
 }
@@ -130,7 +118,7 @@ func (s *stage) startSources(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start Prometheus: %w", err)
 	}
-	s.atEnd(prom.Close)
+	s.AtEnd(prom.Close)
 	now := time.Now()
 	interval, err := time.ParseDuration(s.deployed.env["COUCHESTOR_SCRAPE_INTERVAL"])
 	if err != nil {
@@ -162,14 +150,14 @@ func (s *stage) startSources(ctx context.Context) error {
 		if *server.at, err = listen(ctx, server.handler); err != nil {
 			return err
 		}
-		s.atEnd((*server.at).close)
+		s.AtEnd((*server.at).close)
 	}
 	if s.mode == apiMode {
 		s.apiServer, err = startAPIServer(s.kube, filepath.Join(s.dir, "kubeconfig"))
 		if err != nil {
 			return err
 		}
-		s.atEnd(func() error { s.apiServer.close(); return nil })
+		s.AtEnd(func() error { s.apiServer.close(); return nil })
 	}
 	return nil
 }
@@ -195,12 +183,12 @@ func (s *stage) startService(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.atEnd(s.service.stop)
+	s.AtEnd(s.service.stop)
 	if err := setPriority(s.o.nice + 5); err != nil {
 		return err
 	}
-	if err := s.service.ready(ctx); err != nil {
-		return err
+	if err := s.service.Ready(ctx); err != nil {
+		return s.service.why(err)
 	}
 	s.say("the service is ready after %s", time.Since(s.started).Round(10*time.Millisecond))
 	processes, end := context.WithCancel(ctx)
@@ -208,13 +196,13 @@ func (s *stage) startService(ctx context.Context) (err error) {
 		kube: s.kube, town: s.town, ctx: processes, binary: s.o.binary, dir: s.dir, url: s.ledgers.url,
 		all: map[string]*jobRun{}, results: map[mayastor.State]int{},
 	}
-	s.atEnd(func() error {
+	s.AtEnd(func() error {
 		end()
 		s.jobs.wg.Wait()
 		return nil
 	})
 	s.loop = newWatchLoop(s.kube, s.town, s.jobs, &s.measured)
-	s.loop.url, s.loop.sources = "http://"+s.service.hooks, []*traffic{&s.promTalk, &s.mayaTalk}
+	s.loop.url, s.loop.sources = "http://"+s.service.Hooks, []*traffic{&s.promTalk, &s.mayaTalk}
 	s.jobs.changed = s.loop.queue.add
 	return nil
 }
@@ -251,7 +239,7 @@ func (s *stage) play(ctx context.Context) (*figures, error) {
 		return nil, err
 	}
 	f.count(base, s.usage(), time.Since(begin))
-	if !s.service.gone() {
+	if !s.service.Gone() {
 		if f.after, err = s.service.exposed(ctx); err != nil {
 			return nil, err
 		}
@@ -317,8 +305,8 @@ func (s *stage) drive(ctx context.Context, cancel context.CancelCauseFunc) error
 	})
 	select {
 	case <-running.Done():
-	case <-s.service.ended:
-		s.say("%v", s.service.fate())
+	case <-s.service.Ended:
+		s.say("%v", s.service.why(s.service.Fate()))
 		stop()
 	}
 	all.Wait()

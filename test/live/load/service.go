@@ -1,15 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -17,23 +11,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/billyronks/couchestor/test/live/program"
 )
 
 // service is `couchestor serve` as a process within the limits.
 type service struct {
-	cmd *exec.Cmd
-	// hooks and ops are host:port.
-	hooks, ops string
-	log        string
-	// ended is closed once the process is gone; err is how it ended then.
-	ended chan struct{}
-	err   error
-	// limits it runs within, and when it began.
+	*program.Service
 	limits *limits
-	began  time.Time
+	gc     collector
 
 	mu   sync.Mutex
-	gc   collections
 	last usage
 }
 
@@ -44,63 +32,43 @@ type collections struct {
 	heap int64
 }
 
-// startService starts the process and waits until it says where it listens. Its log
-// goes to a file.
-func startService(ctx context.Context, l *limits, program, log string, env, args []string) (*service, error) {
-	file, err := os.Create(log)
-	if err != nil {
-		return nil, err
-	}
-	args = append([]string{"serve", "--listen-address=127.0.0.1:0", "--ops-address=127.0.0.1:0", "--log-format=json"}, args...)
-	s := &service{cmd: l.command(ctx, program, args...), ended: make(chan struct{}), log: log, limits: l, began: time.Now()}
-	// What is not said by the manifests is not said at all.
-	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GODEBUG=gctrace=1"}, env...)
-	dieWithUs(s.cmd)
-	pipe, err := s.cmd.StderrPipe()
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start the service: %w", err), file.Close())
-	}
-	serving := make(chan struct{})
-	go func() {
-		s.follow(io.TeeReader(pipe, file), serving)
-		s.err = errors.Join(s.cmd.Wait(), file.Close())
-		close(s.ended)
-	}()
-	go s.sample()
-	select {
-	case <-serving:
-		return s, nil
-	case <-s.ended:
-		return nil, fmt.Errorf("before it served %w", s.fate())
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+// collector hears the collections in a service's log.
+type collector struct {
+	mu    sync.Mutex
+	heard collections
 }
 
-// follow reads the log to its end: the line with the addresses, and those of the
-// garbage collector.
-func (s *service) follow(log io.Reader, serving chan<- struct{}) {
-	lines := bufio.NewReader(log)
-	for {
-		line, err := lines.ReadBytes('\n')
-		var said struct{ Hooks, Ops string }
-		if s.hooks == "" && json.Unmarshal(line, &said) == nil && said.Hooks != "" {
-			s.hooks, s.ops = said.Hooks, said.Ops
-			close(serving)
-		}
-		if heap, ok := readCollection(string(line)); ok {
-			s.mu.Lock()
-			s.gc.count++
-			s.gc.heap = max(s.gc.heap, heap)
-			s.mu.Unlock()
-		}
-		if err != nil {
-			return
-		}
+// Write takes a line of the log.
+func (c *collector) Write(line []byte) (int, error) {
+	if heap, ok := readCollection(string(line)); ok {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.heard.count++
+		c.heard.heap = max(c.heard.heap, heap)
 	}
+	return len(line), nil
+}
+
+// sum is that of all so far.
+func (c *collector) sum() collections {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
+}
+
+// startService starts the process. Its log goes to a file.
+func startService(ctx context.Context, l *limits, binary, log string, env, args []string) (*service, error) {
+	cmd := l.command(ctx, binary, append([]string{"serve"}, args...)...)
+	// What is not said by the manifests is not said at all.
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GODEBUG=gctrace=1"}, env...)
+	dieWithUs(cmd)
+	s := &service{limits: l}
+	var err error
+	if s.Service, err = program.Start(cmd, log, &s.gc); err != nil {
+		return nil, err
+	}
+	go s.sample()
+	return s, nil
 }
 
 var collection = regexp.MustCompile(`^gc \d+ @.* (\d+)->(\d+)->(\d+) MB, `)
@@ -117,74 +85,22 @@ func readCollection(line string) (heap int64, ok bool) {
 	return mb * mib, err == nil
 }
 
-// collected is what the collector did so far.
-func (s *service) collected() collections {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.gc
-}
-
 // sample looks at the process until it is gone, when nobody can any more.
 func (s *service) sample() {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	for !s.gone() {
+	for !s.Gone() {
 		s.usage()
 		<-tick.C
 	}
 }
 
-// gone reports whether the process ended.
-func (s *service) gone() bool {
-	select {
-	case <-s.ended:
-		return true
-	default:
-		return false
+// why adds to an error that says how the process ended what the limits know of it.
+func (s *service) why(err error) error {
+	if !wasKilled(err) || s.limits.killed() == 0 {
+		return err
 	}
-}
-
-// fate tells how the process ended, which it did before it was asked to.
-func (s *service) fate() error {
-	why := "ended"
-	if wasKilled(s.err) && s.limits.killed() > 0 {
-		why = fmt.Sprintf("was killed for want of memory, with %d MiB resident,", s.usage().peak>>20)
-	}
-	return fmt.Errorf("the service %s %s after its start (%w); its log is %s", why, time.Since(s.began).Round(100*time.Millisecond), s.err, s.log)
-}
-
-// ready waits until the service tried all its sources.
-func (s *service) ready(ctx context.Context) error {
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for {
-		code, _, err := s.get(ctx, "/readyz")
-		if err == nil && code == http.StatusOK {
-			return nil
-		}
-		select {
-		case <-again.C:
-		case <-s.ended:
-			return fmt.Errorf("before it was ready %w", s.fate())
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// get asks the ops port.
-func (s *service) get(ctx context.Context, path string) (code int, text []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.ops+path, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	text, err = io.ReadAll(response.Body)
-	return response.StatusCode, text, err
+	return fmt.Errorf("%w; it was killed for want of memory, with %d MiB resident", err, s.usage().peak>>20)
 }
 
 // usage is what the process used so far.
@@ -203,7 +119,7 @@ const ticks = 100
 
 // usage reads /proc; once the process is gone it is what was read last.
 func (s *service) usage() usage {
-	dir := "/proc/" + strconv.Itoa(s.cmd.Process.Pid)
+	dir := "/proc/" + strconv.Itoa(s.PID())
 	var u usage
 	if stat, err := os.ReadFile(dir + "/stat"); err == nil {
 		_, rest, _ := strings.Cut(string(stat), ") ")
@@ -249,19 +165,12 @@ func niceOf(pid int) int {
 	return 20 - n // as the system call counts
 }
 
-// stop ends the service as Kubernetes does.
+// stop ends the service; that one is gone was told.
 func (s *service) stop() error {
-	if s.gone() {
-		return nil // that it is was told
+	if s.Gone() {
+		return nil
 	}
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-		return s.err
-	case <-time.After(25 * time.Second):
-		_ = s.cmd.Process.Kill()
-		return errors.New("the service did not end within 25 s of SIGTERM")
-	}
+	return s.Stop()
 }
 
 // setPriority gives this process a nice value, so that the service goes before it or,
