@@ -68,18 +68,36 @@ func (d *decoder) customizeRequest() error {
 	return cmp.Or(err, d.finish())
 }
 
-func (d *decoder) request() (*request, error) {
+// request reads a request. It calls begin once, before it reads what may be large:
+// the children, and what is related. As Metacontroller sends it, the policy comes
+// before them, and begin gets it; else it gets nil.
+func (d *decoder) request(begin func(*parent) error) (*request, error) {
 	var r request
 	names := []string{"parent", "children", "related", "finalizing"}
 	var given [4]bool
+	begun := false
+	large := func(p *parent) error {
+		if begun {
+			return nil
+		}
+		begun = true
+		return begin(p)
+	}
 	err := d.members(names, func(i int) (err error) {
 		given[i] = true
 		switch i {
 		case 0:
-			r.Parent, err = d.policy(true)
+			if r.Parent, err = d.policy(true); err == nil {
+				err = large(&r.Parent)
+			}
 		case 1:
-			r.Children, err = d.children()
+			if err = large(nil); err == nil {
+				r.Children, err = d.children()
+			}
 		case 2:
+			if err = large(nil); err != nil {
+				return err
+			}
 			if d.unrelated {
 				return d.skip()
 			}

@@ -90,7 +90,7 @@ func TestDecodeDoesNotDependOnHowBytesArrive(t *testing.T) {
 	} {
 		d := newDecoder(reader)
 		d.claims = true
-		got, err := d.request()
+		got, err := d.request(func(*parent) error { return nil })
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -255,7 +255,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d := newDecoder(iotest.HalfReader(bytes.NewReader(body)))
 		d.claims = true
-		got, err := d.request()
+		got, err := d.request(func(*parent) error { return nil })
 		if err != nil {
 			fault, ok := errors.AsType[*faultError](err)
 			if !ok || fault.status < 400 || strings.ContainsAny(fault.line, "\n\r") {

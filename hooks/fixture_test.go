@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -181,8 +182,29 @@ func (s *scene) status(status json.RawMessage) {
 }
 
 // body is the request as Metacontroller sends it (MC 2.2).
-func (s *scene) body() []byte {
-	return []byte(text(s.tree()))
+func (s *scene) body() []byte { return inOrder(s.tree()) }
+
+// apiBody is the request as Metacontroller sends it to a service that asked for
+// nothing.
+func (s *scene) apiBody() []byte {
+	tree := s.tree()
+	tree["related"] = object{}
+	return inOrder(tree)
+}
+
+// inOrder is a request with its members in the order of Metacontroller, or in
+// another one.
+func inOrder(tree object, order ...string) []byte {
+	if order == nil {
+		order = []string{"controller", "parent", "children", "related", "finalizing"}
+	}
+	b := []byte("{")
+	for _, name := range order {
+		if value, ok := tree[name]; ok {
+			b = fmt.Appendf(b, "%q:%s,", name, text(value))
+		}
+	}
+	return append(bytes.TrimSuffix(b, []byte(",")), '}')
 }
 
 func (s *scene) tree() object {
@@ -236,7 +258,7 @@ func decodeScene(t testing.TB, body []byte) (*request, error) {
 	t.Helper()
 	d := newDecoder(newBytesReader(body))
 	d.claims = true
-	return d.request()
+	return d.request(func(*parent) error { return nil })
 }
 
 func jsonInto(from, into any) error { return json.Unmarshal([]byte(text(from)), into) }

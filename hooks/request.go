@@ -14,6 +14,9 @@ type request struct {
 	Children []*job
 	// Related is never nil. It comes with the request, or from [Config.Cluster].
 	Related *View
+	// Awaited is true if the sources were waited for before all this was read, so
+	// that nobody waits for them again.
+	Awaited bool
 }
 
 // parent is a StoragePolicy. Its spec and status are kept as text, because a

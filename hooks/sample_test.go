@@ -66,7 +66,7 @@ func indented(t testing.TB, text []byte) []byte {
 
 func TestSampleRequestIsAnsweredWithJobsAndStatus(t *testing.T) {
 	r := sample(t)
-	body := indented(t, r.body())
+	body := indented(t, []byte(text(r.tree())))
 	golden(t, sampleRequest, body)
 	a := r.post(t, "sync", body)
 	golden(t, "testdata/sync-answer.json", indented(t, a.body))

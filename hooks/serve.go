@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -30,8 +29,8 @@ func (h *Hooks) Routes() http.Handler {
 		w.Header().Set("Allow", http.MethodPost)
 		refuse(w, faultf(http.StatusMethodNotAllowed, "a hook is called with POST; nothing was done"))
 	})
-	r.Post(Prefix+"/sync", h.serve("sync", h.inTurn(h.sync)))
-	r.Post(Prefix+"/finalize", h.serve("finalize", h.inTurn(h.sync)))
+	r.Post(Prefix+"/sync", h.serve("sync", h.sync))
+	r.Post(Prefix+"/finalize", h.serve("finalize", h.sync))
 	r.Post(Prefix+"/customize", h.serve("customize", func(_ context.Context, d *decoder) ([]byte, error) { return h.customize(d) }))
 	return r
 }
@@ -91,27 +90,6 @@ func acceptable(contentType string) bool {
 	}
 	kind, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (kind == "application/json" || kind == "application/x-www-form-urlencoded")
-}
-
-// inTurn lets few requests through at once, as each holds all volumes, and none
-// before every source was tried.
-func (h *Hooks) inTurn(answer hook) hook {
-	return func(ctx context.Context, d *decoder) ([]byte, error) {
-		if ok, waiting := h.config.Ready(); !ok {
-			return nil, faultf(http.StatusServiceUnavailable, "the service has just started and %s; nothing was done, Jobs stay: ask again", clip(waiting))
-		}
-		timer := time.NewTimer(waitForTurn)
-		defer timer.Stop()
-		select {
-		case h.turns <- struct{}{}:
-			defer func() { <-h.turns }()
-			return answer(ctx, d)
-		case <-timer.C:
-			return nil, faultf(http.StatusTooManyRequests, "%d requests are being answered and none ended within %s; nothing was done: ask again", decodedAtOnce, waitForTurn)
-		case <-ctx.Done():
-			return nil, faultf(http.StatusServiceUnavailable, "the caller went away; nothing was done")
-		}
-	}
 }
 
 // refuse writes a fault and returns its status.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -125,26 +126,27 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-// slow are sources that wait until they are let go.
-type slow struct {
-	*sources
-	release chan struct{}
+// stopping is a body that ends only once it is let go.
+func stopping(body []byte, release <-chan struct{}) io.Reader {
+	half := len(body) - 20 // after what is related has begun
+	return io.MultiReader(bytes.NewReader(body[:half]), waitingReader(release), bytes.NewReader(body[half:]))
 }
 
-func (s slow) Mayastor(ctx context.Context) Mayastor {
-	<-s.release
-	return s.sources.Mayastor(ctx)
+type waitingReader <-chan struct{}
+
+func (r waitingReader) Read([]byte) (int, error) {
+	<-r
+	return 0, io.EOF
 }
 
 func TestBackPressure_TwoAtOnceTheThirdWaitsFiveSecondsThen429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		r := newRig(t, func(c *Config) { c.Now = time.Now })
-		r.hooks.config.Sources = slow{r.sources, release}
 		body := r.body()
-		replies := make(chan reply, 2)
+		replies := make(chan *httptest.ResponseRecorder, 2)
 		for range 2 {
-			go func() { replies <- r.post(t, "sync", body) }()
+			go func() { replies <- r.send(t, stopping(body, release)) }()
 		}
 		synctest.Wait()
 
@@ -170,12 +172,126 @@ func TestBackPressure_TwoAtOnceTheThirdWaitsFiveSecondsThen429(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		for range 2 {
-			if a := <-replies; a.code != http.StatusOK {
-				t.Errorf("got %d, want 200", a.code)
+			if a := <-replies; a.Code != http.StatusOK {
+				t.Errorf("got %d, want 200", a.Code)
 			}
 		}
 		if a := <-fourth; a.code != http.StatusOK {
 			t.Errorf("one that got its turn in time: got %d, want 200", a.code)
+		}
+	})
+}
+
+// send sends a body to sync.
+func (r *rig) send(t testing.TB, body io.Reader) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r.hooks.Routes().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, Prefix+"/sync", body))
+	return w
+}
+
+// hanging are sources of which Prometheus hangs when it is asked for two hours, so
+// that each caller waits for as long as it may.
+type hanging struct{ *sources }
+
+func (s hanging) Scores(ctx context.Context, window time.Duration) tiering.Scores {
+	if window == 2*time.Hour {
+		select {
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+		}
+	}
+	return s.sources.Scores(ctx, window)
+}
+
+func TestSyncThatWaitsForASlowSourceKeepsNobodyElseFromBeingAnswered(t *testing.T) {
+	for mode, api := range map[string]bool{"related": false, "api": true} {
+		t.Run(mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				r.hooks.config.Sources = hanging{r.sources}
+				for i := 2; i < 200; i++ {
+					r.bulky(i)
+				}
+				other, faulty := newPolicy("other", "o"), newPolicy("faulty", "f")
+				faulty.at("spec")["minCoverage"] = 1
+				r.policies["other"], r.policies["faulty"] = other, faulty
+				db := r.policy
+				db.at("spec")["samplingWindow"] = "2h"
+				if api {
+					k := newKube()
+					for kind, objects := range map[Kind]map[string]object{Volumes: r.volumes, Claims: r.claims, Policies: r.policies, Jobs: r.jobs, DiskPools: r.diskPools} {
+						k.show(t, kind, raw(objects))
+					}
+					r.hooks.config.Cluster = k
+				}
+				body := func(policy object) []byte {
+					r.policy = policy
+					if api {
+						return r.apiBody()
+					}
+					return r.scene.body()
+				}
+
+				// More of them than there are turns.
+				start := time.Now()
+				var wg sync.WaitGroup
+				waits := body(db)
+				sent := make([]counter, 4)
+				for i := range sent {
+					sent[i].Reader = bytes.NewReader(waits)
+					wg.Go(func() {
+						a := r.send(t, &sent[i])
+						if a.Code != http.StatusOK || !strings.Contains(a.Body.String(), nameJob(uuid(1), 1)) || time.Since(start) != 5*time.Second {
+							t.Errorf("one that waits: got %d after %s %s, want its move after 5 s", a.Code, time.Since(start), a.Body)
+						}
+					})
+				}
+				synctest.Wait()
+				for i := range sent {
+					if sent[i].n > windowBytes {
+						t.Errorf("%d bytes of %d are read while a source is waited for, want a window of %d at most", sent[i].n, len(waits), windowBytes)
+					}
+				}
+				for name, policy := range map[string]object{"another window": other, "a policy with faults": faulty} {
+					began := time.Now()
+					if a := r.send(t, bytes.NewReader(body(policy))); a.Code != http.StatusOK || time.Since(began) > 0 {
+						t.Errorf("%s: got %d after %s %s, want 200 at once", name, a.Code, time.Since(began), a.Body)
+					}
+				}
+				wg.Wait()
+			})
+		})
+	}
+}
+
+func TestMembersOfARequestInAnyOrderGiveTheSameAnswer(t *testing.T) {
+	r := newRig(t)
+	r.volume(2)
+	r.run(2, 4)
+	tree := r.tree()
+	want := r.sync(t)
+	names := []string{"parent", "children", "related", "finalizing"}
+	for i := range names {
+		order := slices.Concat(names[i:], names[:i])
+		for range 2 {
+			if got := r.post(t, "sync", inOrder(tree, order...)); got.code != http.StatusOK || !bytes.Equal(got.body, want.body) {
+				t.Errorf("%v: got %d %s, want\n%s", order, got.code, got.body, want.body)
+			}
+			slices.Reverse(order)
+		}
+	}
+}
+
+func TestSlowSourceIsWaitedForAlsoWhereThePolicyComesLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.hooks.config.Sources = hanging{r.sources}
+		r.policy.at("spec")["samplingWindow"] = "2h"
+		start := time.Now()
+		a := r.send(t, bytes.NewReader(inOrder(r.tree(), "children", "related", "finalizing", "parent")))
+		if a.Code != http.StatusOK || time.Since(start) != 5*time.Second {
+			t.Errorf("got %d after %s, want 200 after the 5 s that the source took", a.Code, time.Since(start))
 		}
 	})
 }

@@ -10,7 +10,8 @@ import (
 
 // Sources answer from memory what the world looks like. A source that finds
 // its reading too old refreshes it first and waits for that a few seconds at
-// most; what it returns is shared and must not be changed. All methods may be
+// most, and no longer than until ctx ends: with one that has ended, it returns what
+// it has. What it returns is shared and must not be changed. All methods may be
 // called at once.
 type Sources interface {
 	// Scores of all volumes over the window.

@@ -31,13 +31,9 @@ type answer struct {
 	Finalized bool `json:"finalized,omitempty"`
 }
 
-// sync answers what should exist for one policy. It depends on the request, the
-// sources and the clock alone.
-func (h *Hooks) sync(ctx context.Context, d *decoder) ([]byte, error) {
-	q, err := d.request()
-	if err != nil {
-		return nil, err
-	}
+// conclude answers what should exist for one policy. It depends on the request,
+// the sources and the clock alone.
+func (h *Hooks) conclude(ctx context.Context, q *request) ([]byte, error) {
 	kubernetes, err := h.look(q)
 	if err != nil {
 		return nil, err
@@ -182,8 +178,13 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		}
 		c.status = tiering.ErrorStatus(next, c.now, q.Parent.Generation, faults)
 	} else {
-		reading := h.config.Sources.Mayastor(ctx)
-		scores := h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
+		if q.Awaited {
+			// Once is enough: they say what they know by now.
+			var stop context.CancelFunc
+			ctx, stop = context.WithCancel(ctx)
+			stop()
+		}
+		reading, scores := h.ask(ctx, policy)
 		// The sources may have kept us waiting.
 		c.now = h.config.Now()
 		in.Now = c.now
@@ -217,6 +218,11 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		}
 	}
 	return c
+}
+
+// ask asks the sources for what a decision on the policy depends on.
+func (h *Hooks) ask(ctx context.Context, policy *tiering.Policy) (Mayastor, tiering.Scores) {
+	return h.config.Sources.Mayastor(ctx), h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
 }
 
 // join returns the volumes of a decision. What it remembers for the next is of
