@@ -1,27 +1,12 @@
 package hooks
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"testing"
 	"time"
-)
 
-// scanTokens is the yardstick: the bare token scan of encoding/json.
-func scanTokens(tb testing.TB, body []byte) {
-	tb.Helper()
-	d := json.NewDecoder(bytes.NewReader(body))
-	for {
-		if _, err := d.Token(); errors.Is(err, io.EOF) {
-			return
-		} else if err != nil {
-			tb.Fatal(err)
-		}
-	}
-}
+	"github.com/billyronks/couchestor/test/budget"
+)
 
 func BenchmarkDecode(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000} {
@@ -35,9 +20,7 @@ func BenchmarkDecode(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				start := time.Now()
-				scanTokens(b, body)
-				bare += time.Since(start)
+				bare += budget.TokenScan(body)
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.Elapsed())/float64(bare), "x-token-scan")

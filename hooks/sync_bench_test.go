@@ -3,7 +3,6 @@ package hooks
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/budget"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -83,9 +83,7 @@ func BenchmarkSync(b *testing.B) {
 			for b.Loop() {
 				r.serve(b, body)
 				b.StopTimer()
-				start := time.Now()
-				scanTokens(b, body)
-				bare += time.Since(start)
+				bare += budget.TokenScan(body)
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.Elapsed())/float64(bare), "x-token-scan")
@@ -101,21 +99,8 @@ type weighing struct{ heap int64 }
 func (*weighing) Request(string, int, int64, time.Duration) {}
 func (*weighing) Gone(string)                               {}
 func (w *weighing) Decided(_ string, plan *tiering.Plan, _ *tiering.StoragePolicyStatus) {
-	w.heap = heap()
+	w.heap = budget.Heap()
 	runtime.KeepAlive(plan)
-}
-
-// heap is what is held, in bytes. What other tests left takes more than one
-// collection to go: a sync.Pool gives up what it keeps at the second.
-func heap() int64 {
-	var m runtime.MemStats
-	for last := uint64(math.MaxUint64); ; last = m.HeapAlloc {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		if m.HeapAlloc+1<<10 > last {
-			return int64(m.HeapAlloc)
-		}
-	}
 }
 
 func TestSyncOfTenThousandVolumesHoldsLessThan64MiB(t *testing.T) {
@@ -125,7 +110,7 @@ func TestSyncOfTenThousandVolumesHoldsLessThan64MiB(t *testing.T) {
 	w := &weighing{}
 	r.hooks.config.Observer = w
 	r.serve(t, body) // Mayastor's facts are worked out once and kept.
-	idle := heap()
+	idle := budget.Heap()
 	r.serve(t, body)
 	extra := w.heap - idle
 	t.Logf("%.1f MiB beyond idle for a body of %.1f MiB", float64(extra)/(1<<20), float64(len(body))/(1<<20))

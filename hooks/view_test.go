@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/billyronks/couchestor/test/budget"
 )
 
 func TestViewsFollowChangesInAnyOrderAndAreNeverChanged(t *testing.T) {
@@ -127,11 +129,11 @@ const bytesEach = 400
 func TestVolumeAndItsClaimTakeFourHundredBytes(t *testing.T) {
 	const n = 10_000
 	k := newKube()
-	before := heap()
+	before := budget.Heap()
 	k.stream(t, Volumes, n, func(_ int, s *scene) map[string]object { return s.volumes })
 	k.stream(t, Claims, n, func(_ int, s *scene) map[string]object { return s.claims })
 	view := k.mirror.View()
-	each := (heap() - before) / n
+	each := (budget.Heap() - before) / n
 	t.Logf("%d bytes a volume", each)
 	if each > bytesEach {
 		t.Errorf("got %d bytes, want at most %d", each, bytesEach)

@@ -2,10 +2,7 @@ package mayastor_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +14,7 @@ import (
 	"time"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/budget"
 )
 
 // estate is a large cluster as the REST server of 2.12 tells of it: published
@@ -127,22 +125,6 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// scanTokens reads all that a round sends as bare tokens of encoding/json: the
-// floor that reading an inventory is compared with.
-func (s *server) scanTokens(b *testing.B) {
-	b.Helper()
-	for _, body := range s.rounds[0] {
-		d := json.NewDecoder(bytes.NewReader(body))
-		for {
-			if _, err := d.Token(); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-}
-
 func (s *server) bytes() (n int) {
 	for _, body := range s.rounds[0] {
 		n += len(body)
@@ -196,18 +178,18 @@ func BenchmarkInventoryPaging(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				before := heap()
+				before := budget.Heap()
 				all := readVolumes(b, reader, nil, n)
-				held := heap() - before
+				held := budget.Heap() - before
 				var bare time.Duration
 				b.SetBytes(int64(s.bytes()))
 				b.ReportAllocs()
 				for b.Loop() {
 					all = readVolumes(b, reader, all, n)
 					b.StopTimer()
-					start := time.Now()
-					s.scanTokens(b)
-					bare += time.Since(start)
+					for _, body := range s.rounds[0] {
+						bare += budget.TokenScan(body)
+					}
 					b.StartTimer()
 				}
 				b.ReportMetric(float64(b.Elapsed())/float64(bare), "x-token-scan")
@@ -235,9 +217,9 @@ func BenchmarkInventoryRefresh(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			before := heap()
+			before := budget.Heap()
 			all := readVolumes(b, reader, nil, n)
-			held := heap() - before
+			held := budget.Heap() - before
 			var peak uint64
 			s.scrape = func() {
 				var m runtime.MemStats
@@ -262,19 +244,6 @@ func readVolumes(t testing.TB, reader *mayastor.Reader, before []mayastor.Packed
 		t.Fatal(len(all), err)
 	}
 	return all
-}
-
-// heap is what is held, in bytes. What other tests left takes more than one
-// collection to go: a sync.Pool gives up what it keeps at the second.
-func heap() int64 {
-	var m runtime.MemStats
-	for last := int64(1 << 62); ; last = int64(m.HeapAlloc) {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		if int64(m.HeapAlloc)+1<<10 > last {
-			return int64(m.HeapAlloc)
-		}
-	}
 }
 
 // BenchmarkPacked is what it costs to look at a volume of a reading, and to

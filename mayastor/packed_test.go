@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/budget"
 )
 
 func TestAPackedVolumeIsTheVolume(t *testing.T) {
@@ -213,9 +214,9 @@ const bytesEach = 250
 func TestAVolumeTakesTwoHundredAndFiftyBytes(t *testing.T) {
 	const n = 10_000
 	_, reader := reading(t, estate{volumes: n}, 1)
-	before := heap()
+	before := budget.Heap()
 	all := readVolumes(t, reader, nil, n)
-	each := (heap() - before) / n
+	each := (budget.Heap() - before) / n
 	t.Logf("%d bytes a volume", each)
 	if each > bytesEach {
 		t.Errorf("got %d bytes, want at most %d", each, bytesEach)
@@ -235,11 +236,11 @@ func TestARefreshHoldsLittleBeyondWhatChanged(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, reader := reading(t, estate{volumes: n, written: c.written}, 2)
 			all := readVolumes(t, reader, nil, n)
-			held, page := heap(), 0
+			held, page := budget.Heap(), 0
 			var peak int64
 			s.scrape = func() {
 				if page++; page == n/500 {
-					peak = heap() - held
+					peak = budget.Heap() - held
 				}
 			}
 			next := readVolumes(t, reader, all, n)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/billyronks/couchestor/test/budget"
 )
 
 // endless is an API server with many volumes, none of which it holds. It weighs
@@ -39,7 +40,7 @@ func (s *endless) RoundTrip(r *http.Request) (*http.Response, error) {
 			fmt.Fprintf(w, `{"type":"ADDED","object":{"metadata":{"name":"pvc-5e1f0000-0000-4000-8000-%012d","uid":"f0000000-0000-4000-8000-%012d","resourceVersion":"%d","managedFields":[%s{}]},"spec":{"storageClassName":"mayastor","csi":{"driver":"io.openebs.csi-mayastor","volumeHandle":"5e1f0000-0000-4000-8000-%012d"},"claimRef":{"namespace":"shop","name":"data-%d","uid":"5e1f0000-0000-4000-8000-%012d"}}}}`+"\n", i, i, i+1, managed, i, i, i)
 			if i%5_000 == 4_999 {
 				w.Flush()
-				most = max(most, weigh())
+				most = max(most, budget.Heap())
 			}
 		}
 		fmt.Fprintf(w, `{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%d","annotations":{"k8s.io/initial-events-end":"true"}}}}`+"\n", s.volumes)
@@ -52,18 +53,6 @@ func (s *endless) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(r, http.StatusOK, in), nil
 }
 
-// weigh is what the heap holds, in bytes, once collections free nothing more.
-func weigh() int64 {
-	var m runtime.MemStats
-	for last := uint64(math.MaxUint64); ; last = m.HeapAlloc {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		if m.HeapAlloc+1<<10 > last {
-			return int64(m.HeapAlloc)
-		}
-	}
-}
-
 func TestListIsNotHeldWhole(t *testing.T) {
 	const volumes = 20_000 // 1.4 KB of JSON each
 	api := &endless{apiServer: newAPIServer(), volumes: volumes, weighed: make(chan int64, 1)}
@@ -71,7 +60,7 @@ func TestListIsNotHeldWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := weigh()
+	before := budget.Heap()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ended := make(chan struct{})
@@ -91,7 +80,7 @@ func TestListIsNotHeldWhole(t *testing.T) {
 			t.Fatal("the list does not end")
 		}
 	}
-	most, after := <-api.weighed, weigh()
+	most, after := <-api.weighed, budget.Heap()
 	t.Logf("%d bytes a volume at most, %d once listed", (most-before)/volumes, (after-before)/volumes)
 	if each := (most - before) / volumes; each > 600 {
 		t.Errorf("got %d bytes a volume while listing, want at most 600", each)

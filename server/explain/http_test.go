@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/billyronks/couchestor/test/budget"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -168,15 +169,8 @@ func TestTheBookIsBounded(t *testing.T) {
 // What is kept of a policy with few volumes must not hold those of the cluster.
 func TestThePageDoesNotHoldTheCluster(t *testing.T) {
 	const n = 20_000
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.GC() // What other tests left in a sync.Pool goes at the second.
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	var b Book
-	before := heap()
+	before := budget.Heap()
 	func() {
 		in := town(t, noon())
 		for range n {
@@ -186,7 +180,7 @@ func TestThePageDoesNotHoldTheCluster(t *testing.T) {
 		s := p.Status(tiering.StoragePolicyStatus{})
 		b.Decided("db", p, &s)
 	}()
-	if kept := heap() - before; kept > 1<<20 {
+	if kept := budget.Heap() - before; kept > 1<<20 {
 		t.Errorf("got %d KiB kept for 7 volumes of %d", kept>>10, n)
 	}
 	runtime.KeepAlive(&b)

@@ -3,12 +3,10 @@ package world
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -21,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/billyronks/couchestor/test/budget"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -110,12 +109,10 @@ func BenchmarkReading(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				start := time.Now()
 				for _, body := range c.bodies() {
-					scanTokens(b, body)
+					bare += budget.TokenScan(body)
 				}
-				bare += time.Since(start)
-				start = time.Now()
+				start := time.Now()
 				if _, err := o.read(b.Context(), time.Hour); err != nil {
 					b.Fatal(err)
 				}
@@ -126,29 +123,6 @@ func BenchmarkReading(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed())/float64(library), "x-library")
 			b.ReportMetric(float64(size)/float64(3*volumes), "B/element")
 		})
-	}
-}
-
-func scanTokens(tb testing.TB, body []byte) {
-	tb.Helper()
-	for dec := json.NewDecoder(bytes.NewReader(body)); ; {
-		if _, err := dec.Token(); errors.Is(err, io.EOF) {
-			return
-		} else if err != nil {
-			tb.Fatal(err)
-		}
-	}
-}
-
-// heap is what is held, in bytes, once collections free nothing more.
-func heap() int64 {
-	var m runtime.MemStats
-	for last := uint64(math.MaxUint64); ; last = m.HeapAlloc {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		if m.HeapAlloc+1<<10 > last {
-			return int64(m.HeapAlloc)
-		}
 	}
 }
 
@@ -167,12 +141,12 @@ func TestVolumeTakesAHundredAndSixtyBytesAndLessInFurtherWindows(t *testing.T) {
 				c := newCity(n)
 				c.at(time.Now())
 				p := newCityReader(t, c)
-				before := heap()
+				before := budget.Heap()
 				for i, limit := range []int64{bytesFirst, bytesFurther} {
 					if got := p.Scores(t.Context(), time.Duration(i+1)*time.Hour); len(got.Samples) != n {
 						t.Fatalf("got %d samples, %+v", len(got.Samples), got.Source)
 					}
-					after := heap()
+					after := budget.Heap()
 					each := (after - before) / int64(n)
 					t.Logf("window %d: %d bytes a volume", i+1, each)
 					if each > limit {
@@ -182,7 +156,7 @@ func TestVolumeTakesAHundredAndSixtyBytesAndLessInFurtherWindows(t *testing.T) {
 				}
 				time.Sleep(testLimits.TTL)
 				p.Scores(t.Context(), time.Hour)
-				if extra := heap() - before; extra > 1<<20 {
+				if extra := budget.Heap() - before; extra > 1<<20 {
 					t.Errorf("reading again holds %d bytes more", extra)
 				}
 				runtime.KeepAlive(p)
@@ -201,7 +175,7 @@ type measured struct {
 func (m *measured) Read(p []byte) (int, error) {
 	n, err := m.Reader.Read(p)
 	if errors.Is(err, io.EOF) && *m.heap == 0 {
-		*m.heap = heap()
+		*m.heap = budget.Heap()
 	}
 	return n, err
 }
@@ -214,7 +188,7 @@ func TestReadingOfAHundredThousandVolumesNeedsTenMegabytesBeyondWhatIsKept(t *te
 		c.at(time.Now())
 		p := newCityReader(t, c)
 		p.Scores(t.Context(), time.Hour)
-		before := heap()
+		before := budget.Heap()
 		var full int64
 		p.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
 			resp, err := c.RoundTrip(r)

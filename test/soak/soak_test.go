@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/billyronks/couchestor/test/budget"
 )
 
 const (
@@ -106,7 +108,7 @@ func soakHours(t *testing.T) time.Duration {
 
 // weigh returns what is held, in bytes, and how many goroutines there are, once
 // all is at rest and collections free nothing more.
-func (w *town) weigh() (heap uint64, goroutines int) {
+func (w *town) weigh() (heap int64, goroutines int) {
 	w.sim.ForgetCalls()
 	// All that is known is of now, and known once.
 	time.Sleep(resync)
@@ -119,14 +121,7 @@ func (w *town) weigh() (heap uint64, goroutines int) {
 		s.quiet()
 	}
 	synctest.Wait()
-	var m runtime.MemStats
-	for last := uint64(math.MaxUint64); ; last = m.HeapAlloc {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		if m.HeapAlloc+1<<10 > last {
-			return m.HeapAlloc, runtime.NumGoroutine()
-		}
-	}
+	return budget.Heap(), runtime.NumGoroutine()
 }
 
 // profile leaves a heap profile of each weighing in the directory that
