@@ -172,12 +172,7 @@ func BenchmarkInventoryPaging(b *testing.B) {
 		}{{"at rest", 0}, {"a tenth written", 10}, {"all written", 1}} {
 			b.Run(fmt.Sprintf("%d volumes, %s", n, c.name), func(b *testing.B) {
 				s := newServer(estate{volumes: n, written: c.written}, 3)
-				web := httptest.NewServer(s)
-				defer web.Close()
-				reader, err := mayastor.NewReader(mayastor.Config{URL: web.URL})
-				if err != nil {
-					b.Fatal(err)
-				}
+				reader := overHTTP(b, s)
 				before := budget.Heap()
 				all := readVolumes(b, reader, nil, n)
 				held := budget.Heap() - before
@@ -211,12 +206,7 @@ func BenchmarkInventoryRefresh(b *testing.B) {
 	}{{"at rest", 0}, {"all written", 1}} {
 		b.Run(fmt.Sprintf("%d volumes, %s", n, c.name), func(b *testing.B) {
 			s := &live{estate: estate{volumes: n, written: c.written}}
-			web := httptest.NewServer(s)
-			defer web.Close()
-			reader, err := mayastor.NewReader(mayastor.Config{URL: web.URL})
-			if err != nil {
-				b.Fatal(err)
-			}
+			reader := overHTTP(b, s)
 			before := budget.Heap()
 			all := readVolumes(b, reader, nil, n)
 			held := budget.Heap() - before
@@ -237,6 +227,18 @@ func BenchmarkInventoryRefresh(b *testing.B) {
 	}
 }
 
+// overHTTP reads what h serves on a port of this machine.
+func overHTTP(tb testing.TB, h http.Handler) *mayastor.Reader {
+	tb.Helper()
+	web := httptest.NewServer(h)
+	tb.Cleanup(web.Close)
+	reader, err := mayastor.NewReader(mayastor.Config{URL: web.URL})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return reader
+}
+
 func readVolumes(t testing.TB, reader *mayastor.Reader, before []mayastor.Packed, n int) []mayastor.Packed {
 	t.Helper()
 	all, err := reader.Volumes(t.Context(), before)
@@ -250,11 +252,7 @@ func readVolumes(t testing.TB, reader *mayastor.Reader, before []mayastor.Packed
 // judge its health.
 func BenchmarkPacked(b *testing.B) {
 	const n = 1_000
-	s := newServer(estate{volumes: n}, 1)
-	reader, err := mayastor.NewReader(mayastor.Config{URL: "http://mayastor.test", HTTP: direct(s)})
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, reader := reading(b, estate{volumes: n}, 1)
 	all := readVolumes(b, reader, nil, n)
 	for _, c := range []struct {
 		name string

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"runtime"
 	"slices"
@@ -139,12 +138,7 @@ func TestReadingsMayBeMadeAndUsedAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 600
 	e := estate{volumes: n, written: 3}
-	web := httptest.NewServer(&live{estate: e})
-	defer web.Close()
-	reader, err := mayastor.NewReader(mayastor.Config{URL: web.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := overHTTP(t, &live{estate: e})
 	first := readVolumes(t, reader, nil, n)
 	var wg sync.WaitGroup
 	for range 3 {
