@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/billyronks/couchestor/test/golden"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -45,19 +44,7 @@ func TestTheTableOfAuditActions(t *testing.T) {
 	for _, a := range AuditActions() {
 		fmt.Fprintf(&b, "%s %s %s: %s\n", a.Action, "outcome="+a.Outcome, a.Level, a.Meaning)
 	}
-	golden := filepath.Join("testdata", "audit-actions.txt")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("run with -update if it is right (-want +got):\n%s", diff)
-	}
+	golden.Check(t, "testdata/audit-actions.txt", b.String())
 }
 
 func TestTheServiceHoldsPoliciesToTheGovernance(t *testing.T) {

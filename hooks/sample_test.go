@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/golden"
 )
 
 // sampleRequest is where the request lies that the README sends with curl.
@@ -67,9 +68,9 @@ func indented(t testing.TB, text []byte) []byte {
 func TestSampleRequestIsAnsweredWithJobsAndStatus(t *testing.T) {
 	r := sample(t)
 	body := indented(t, []byte(text(r.tree())))
-	golden(t, sampleRequest, body)
+	golden.Check(t, sampleRequest, body)
 	a := r.post(t, "sync", body)
-	golden(t, "testdata/sync-answer.json", indented(t, a.body))
+	golden.Check(t, "testdata/sync-answer.json", indented(t, a.body))
 	wantNames(t, "the busy and the idle volume move, the running Job stays", a,
 		nameJob(uuid(1), 1)+"+", nameJob(uuid(2), 1)+"+", nameJob(uuid(4), 2))
 }

@@ -3,9 +3,6 @@ package hooks
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,29 +11,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-// golden compares got with a file, or writes the file.
-func golden(t *testing.T, path string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v; run the test with -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s: -want +got (-update rewrites it)\n%s", path, diff)
-	}
-}
 
 func TestJobTemplateRefusesWhatAMoveDependsOn(t *testing.T) {
 	const good = `
@@ -130,13 +106,13 @@ func TestJobOfAMove(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.JobArgs = []string{"--mayastor-url=http://api-rest:8081"} })
 	r.policy.at("spec")["allowReducedRedundancy"] = true
 	r.policy.at("spec")["volumesWithSnapshots"] = "Move"
-	golden(t, "testdata/move.yaml", jobIn(t, r.sync(t), nameJob(uuid(1), 1)))
+	golden.Check(t, "testdata/move.yaml", jobIn(t, r.sync(t), nameJob(uuid(1), 1)))
 }
 
 func TestJobOfARecovery(t *testing.T) {
 	r := newRig(t)
 	r.remember(1, attempt(4, mayastor.Started, noon.Add(-time.Hour)))
-	golden(t, "testdata/recovery.yaml", jobIn(t, r.sync(t), nameJob(uuid(1), 5)))
+	golden.Check(t, "testdata/recovery.yaml", jobIn(t, r.sync(t), nameJob(uuid(1), 5)))
 }
 
 func TestStubIsNothingButTheNameOfTheJob(t *testing.T) {

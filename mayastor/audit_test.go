@@ -5,22 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/golden"
 	"github.com/billyronks/couchestor/test/simulator"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // tableOfActions is the audit trail's, by action.
 func tableOfActions() map[string]mayastor.AuditAction {
@@ -132,7 +127,7 @@ func TestAuditTrail(t *testing.T) {
 			for line := range strings.Lines(out.String()) {
 				seen[auditLine(b.t, line, vol)] = true
 			}
-			golden(b.t, filepath.Join("testdata", "audit", strings.ReplaceAll(tt.name, " ", "-")+".jsonl"), out.Bytes())
+			golden.Check(b.t, filepath.Join("testdata", "audit", strings.ReplaceAll(tt.name, " ", "-")+".jsonl"), out.Bytes())
 		})
 	}
 	for action := range tableOfActions() {
@@ -167,24 +162,4 @@ func auditLine(t *testing.T, line, vol string) (action string) {
 		t.Errorf("record without duration_ms: %s", line)
 	}
 	return action
-}
-
-// golden compares what was written with a file.
-func golden(t *testing.T, path string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(got), string(want)); diff != "" {
-		t.Errorf("%s: (-got +want)\n%s", path, diff)
-	}
 }

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"flag"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,10 +15,9 @@ import (
 
 	"github.com/billyronks/couchestor/server/explain"
 	"github.com/billyronks/couchestor/server/world"
+	"github.com/billyronks/couchestor/test/golden"
 	"github.com/billyronks/couchestor/tiering"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // busy returns metrics after each of them was used.
 func busy() *metrics {
@@ -143,31 +140,17 @@ func names() []string {
 
 func TestExposition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const golden = "testdata/metrics.txt"
-		m := busy()
-		if *update {
-			code, text := get(m.handler(), "GET", "/metrics")
-			if code != 200 {
-				t.Fatalf("got %d", code)
-			}
-			var lines []string
-			for line := range strings.Lines(text) {
-				if strings.Contains(line, "couchestor_") {
-					lines = append(lines, line)
-				}
-			}
-			if err := os.WriteFile(golden, []byte(strings.Join(lines, "")), 0o644); err != nil {
-				t.Fatal(err)
+		code, text := get(busy().handler(), "GET", "/metrics")
+		if code != 200 {
+			t.Fatalf("got %d", code)
+		}
+		var ours strings.Builder
+		for line := range strings.Lines(text) {
+			if strings.Contains(line, "couchestor_") {
+				ours.WriteString(line)
 			}
 		}
-		want, err := os.Open(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer want.Close()
-		if err := testutil.GatherAndCompare(m.registry, want, names()...); err != nil {
-			t.Errorf("%v\nrun with -update if that is meant", err)
-		}
+		golden.Check(t, "testdata/metrics.txt", ours.String())
 	})
 }
 
@@ -208,7 +191,6 @@ func TestTableDocumentsExactlyWhatTheRegistryHas(t *testing.T) {
 
 // The page for people is the same table.
 func TestPageListsTheTable(t *testing.T) {
-	const page = "../docs/metrics.md"
 	var b strings.Builder
 	b.WriteString(`# Metrics
 
@@ -224,18 +206,7 @@ So add nothing up over pods: ` + "`increase(max by (policy, outcome) (couchestor
 	for _, m := range Metrics() {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.Name, m.Type, strings.Join(m.Labels, ", "), m.Help)
 	}
-	if *update {
-		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(got), b.String()); diff != "" {
-		t.Errorf("got (-) want (+), run with -update:\n%s", diff)
-	}
+	golden.Check(t, "../docs/metrics.md", b.String())
 }
 
 func TestKnownLabelsBeginAtZero(t *testing.T) {

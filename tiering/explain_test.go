@@ -1,35 +1,13 @@
 package tiering
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/billyronks/couchestor/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), run with -update if it is right:\n%s", file, diff)
-	}
-}
 
 // open is a policy with one maintenance window each day.
 func open(start, end string) inputEdit {
@@ -156,7 +134,7 @@ func TestExplanationOfEachKindOfHold(t *testing.T) {
 		seen[d.Held.Gate] = true
 		fmt.Fprintf(&out, "# %s\n%s\nstatus: %s\n\n", c.name, d.Sentence(), d.Held.Reason())
 	}
-	golden(t, "holds.golden", out.String())
+	golden.Check(t, "testdata/holds.golden", out.String())
 	for _, g := range Gates() {
 		// A policy that does not compile selects nothing, so it holds no volume.
 		if !seen[g] && g != GateAccepted {
@@ -192,7 +170,7 @@ func TestExplanationOfAllGatesOfAVolume(t *testing.T) {
 		}
 		out.WriteByte('\n')
 	}
-	golden(t, "verdicts.golden", out.String())
+	golden.Check(t, "testdata/verdicts.golden", out.String())
 }
 
 // Whatever holds a volume, its sentence names the gate, and the time it opens

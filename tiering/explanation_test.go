@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/billyronks/couchestor/test/golden"
 )
 
 // told is what the sentence of one case of holdCases has to say: the gate that
@@ -215,7 +217,7 @@ func pretty(t *testing.T, v any) string {
 func TestTheExplanationsJSONIsStable(t *testing.T) {
 	p := decide(t, town(t))
 	s := p.Status(past())
-	golden(t, "explanation.golden.json", pretty(t, p.Explain(&s)))
+	golden.Check(t, "testdata/explanation.golden.json", pretty(t, p.Explain(&s)))
 	var volumes []VolumeExplanation
 	for _, name := range []string{"moves", "cooling", "unknown", "elsewhere"} {
 		i, ok := p.Lookup("shop/" + name)
@@ -224,7 +226,7 @@ func TestTheExplanationsJSONIsStable(t *testing.T) {
 		}
 		volumes = append(volumes, p.ExplainVolume(i, &s))
 	}
-	golden(t, "volumes.golden.json", pretty(t, volumes))
+	golden.Check(t, "testdata/volumes.golden.json", pretty(t, volumes))
 }
 
 // What is kept must say what the plan said, whatever the plan referred to.

@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"pgregory.net/rapid"
+
+	"github.com/billyronks/couchestor/test/golden"
 )
 
 func selectorIn(key string, values ...string) *metav1.LabelSelector {
@@ -508,7 +510,7 @@ func TestDigestsAreTheSameFromReleaseToRelease(t *testing.T) {
 		p := policy(t, "gold", test.spec...)
 		fmt.Fprintf(&b, "%s\n%s\n%s\n", test.name, p.Rules.Digest(), p.Rules.SelectionDigest())
 	}
-	golden(t, "digests.golden", b.String())
+	golden.Check(t, "testdata/digests.golden", b.String())
 }
 
 func TestTheDigestIsOfWhatTheSpecMeans(t *testing.T) {

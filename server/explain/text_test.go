@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/billyronks/couchestor/test/golden"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -19,7 +20,7 @@ func TestAPolicyAsText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
 			Policy(&b, &e, style)
-			golden(t, name, b.String())
+			golden.Check(t, "testdata/"+name, b.String())
 		})
 	}
 }
@@ -36,7 +37,7 @@ func TestAVolumeAsText(t *testing.T) {
 			e.AgeSeconds = 42
 			var b strings.Builder
 			Volume(&b, &e, Style{Width: 110})
-			golden(t, "volume-"+claim+".txt", b.String())
+			golden.Check(t, "testdata/volume-"+claim+".txt", b.String())
 		})
 	}
 }
@@ -46,7 +47,7 @@ func TestAPolicyWithFaultsAsText(t *testing.T) {
 	e := tiering.ExplainFaults("db", noon(), &s)
 	var b strings.Builder
 	Policy(&b, &e, Style{})
-	golden(t, "faults.txt", b.String())
+	golden.Check(t, "testdata/faults.txt", b.String())
 }
 
 func TestNoLineIsWiderThanTheTerminal(t *testing.T) {

@@ -13,13 +13,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/billyronks/couchestor/test/golden"
 )
 
-var (
-	update = flag.Bool("update", false, "write the golden files anew")
-	keep   = flag.String("keep", "", "directory to write the pages of these tests to, for somebody to look at")
-)
+var keep = flag.String("keep", "", "directory to write the pages of these tests to, for somebody to look at")
 
 // inputs are the worlds that the pages of these tests show.
 func inputs() map[string]func(*testing.T) Input {
@@ -53,19 +50,7 @@ func TestPages(t *testing.T) {
 			}
 			// The style is in its own file.
 			got = strings.Replace(got, styleText, "…\n", 1)
-			file := filepath.Join("testdata", name+".html")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s (-want +got), run with -update if it is right:\n%s", file, diff)
-			}
+			golden.Check(t, "testdata/"+name+".html", got)
 		})
 	}
 }

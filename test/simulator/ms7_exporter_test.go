@@ -2,8 +2,6 @@ package simulator
 
 import (
 	"bufio"
-	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,12 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"github.com/billyronks/couchestor/test/golden"
+)
 
 // sample reads one metric of a volume; -1 when it is absent.
 func (w *world) sample(path, name, volume string) (value float64, node string) {
@@ -62,19 +59,7 @@ func TestMS7_1TheExportersTextIsUpstreams(t *testing.T) {
 					t.Errorf("%s is a %s, want a gauge as upstream has it", name, f.GetType())
 				}
 			}
-			golden := filepath.Join("testdata", tt.file)
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(got, string(want)); d != "" {
-				t.Errorf("%s (-got +want):\n%s", tt.path, d)
-			}
+			golden.Check(t, filepath.Join("testdata", tt.file), got)
 		}
 	})
 }
