@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -284,7 +285,9 @@ func TestListsAndWatchesThatCannotBeRead(t *testing.T) {
 		t.Errorf("a connection that breaks: got %v, %v", err, again)
 	}
 	for name, body := range map[string]string{
-		"an unknown type": `{"type":"CHANGED","object":{}}`, "object first": `{"object":{},"type":"ADDED"}`,
+		"an unknown type": `{"type":"CHANGED","object":{}}`, "no type": `{"object":{"metadata":{"name":"x","resourceVersion":"9"}}}`,
+		"no version, object first": `{"object":{"metadata":{"name":"x"}},"type":"ADDED"}`, "two objects": `{"object":{},"type":"ERROR","object":{}}`,
+		"an object that is none, first": `{"object":[],"type":"ADDED"}`, "no JSON, object first": `{"object":{]},"type":"ADDED"}`,
 		"no version": `{"type":"ADDED","object":{"metadata":{"name":"x"}}}`, "no JSON": "}",
 	} {
 		if _, err := ReadEvents(Volumes, strings.NewReader(body)).Next(); err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -301,9 +304,78 @@ func TestListsAndWatchesThatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestEventIsReadTheSameWhicheverComesFirst(t *testing.T) {
+	s := newScene()
+	s.volume(1)
+	s.remember(1, attempt(2, mayastor.Started, noon))
+	s.volume(2).at("metadata", "labels")["app"] = "db"
+	s.policy["status"] = object{"totalMigrations": 5}
+	ended(s.run(1, 3), "Failed", "DeadlineExceeded", noon)
+	s.diskPools["p"] = object{"metadata": object{"name": "p", "namespace": "mayastor", "labels": object{"tier": "hot"}}}
+	ours := map[Kind]map[string]object{Volumes: s.volumes, Claims: s.claims, Policies: s.policies, Jobs: s.jobs, DiskPools: s.diskPools}
+	for _, kind := range Kinds() {
+		var typeFirst, objectFirst strings.Builder
+		tell := func(event string, o any) {
+			fmt.Fprintf(&typeFirst, "{\"type\":%q,\"object\":%s}\n", event, text(o))
+			fmt.Fprintf(&objectFirst, "{\"new\":{},\"object\": %s ,\"type\":%q}", text(o), event)
+		}
+		for _, name := range sortedKeys(ours[kind]) {
+			o := ours[kind][name]
+			o.at("metadata")["resourceVersion"] = "7"
+			tell("ADDED", o)
+			tell("MODIFIED", o)
+			tell("DELETED", o)
+		}
+		tell("BOOKMARK", object{"metadata": object{"resourceVersion": "9", "annotations": object{"k8s.io/initial-events-end": "true"}}})
+		tell("ERROR", object{"kind": "Status", "code": 410})
+		want := readAll(t, kind, strings.NewReader(typeFirst.String()))
+		if len(want) < 5 {
+			t.Fatalf("%s: got %d events, want 5 at least", kind, len(want))
+		}
+		for name, body := range map[string]io.Reader{
+			"whole":        strings.NewReader(objectFirst.String()),
+			"byte by byte": iotest.OneByteReader(strings.NewReader(objectFirst.String())),
+		} {
+			if diff := cmp.Diff(want, readAll(t, kind, body)); diff != "" {
+				t.Errorf("%s, %s: -type first +object first\n%s", kind, name, diff)
+			}
+		}
+	}
+	cut := `{"object":{"metadata":{"name":"x","resourceVersion":"9"}},"type":"ADD`
+	if _, err := ReadEvents(Jobs, strings.NewReader(cut)).Next(); err != io.ErrUnexpectedEOF {
+		t.Errorf("a watch that breaks after the object: got %v, want %v", err, io.ErrUnexpectedEOF)
+	}
+}
+
+// readAll reads a watch to its end.
+func readAll(t *testing.T, kind Kind, body io.Reader) (all []Event) {
+	t.Helper()
+	events := ReadEvents(kind, body)
+	for {
+		e, err := events.Next()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%s, after %d events: %v", kind, len(all), err)
+		}
+		all = append(all, e)
+	}
+}
+
+// turned is an event with its object first; false if it has not both members.
+func turned(event []byte) ([]byte, bool) {
+	var e map[string]json.RawMessage
+	if err := json.Unmarshal(event, &e); err != nil || e["type"] == nil || e["object"] == nil {
+		return nil, false
+	}
+	return fmt.Appendf(nil, `{"object":%s,"type":%s}`, e["object"], e["type"]), true
+}
+
 func FuzzReadEvents(f *testing.F) {
 	s := newScene()
 	f.Add([]byte(`{"type":"ADDED","object":` + text(s.volume(1)) + "}\n" + `{"type":"DELETED","object":` + text(s.volume(2)) + `}`))
+	f.Add([]byte(`{"object":` + text(s.volume(3)) + `,"type":"ADDED"}` + `{"object":{"code":410},"type":"ERROR"}`))
 	f.Add([]byte(`{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}`))
 	f.Add([]byte(`{"type":"ERROR","object":{"code":410}}{}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -319,6 +391,13 @@ func FuzzReadEvents(f *testing.F) {
 				}
 				if e.Object == nil && e.Type != "BOOKMARK" && e.Type != "ERROR" {
 					t.Fatalf("got %+v without an object", e)
+				}
+			}
+			want, err := ReadEvents(kind, bytes.NewReader(body)).Next()
+			if other, ok := turned(body); ok && err == nil {
+				got, err := ReadEvents(kind, bytes.NewReader(other)).Next()
+				if diff := cmp.Diff(want, got); err != nil || diff != "" {
+					t.Fatalf("%s: %v -as given +object first\n%s", other, err, diff)
 				}
 			}
 			if _, _, err := ReadList(kind, bytes.NewReader(body), func(Object) {}); err != nil && strings.Contains(err.Error(), "panic") {

@@ -91,14 +91,28 @@ func (d *decoder) labels() (map[string]string, error) {
 	if set, ok := d.sets[string(text)]; ok {
 		return set, nil
 	}
-	inner := &decoder{texts: d.texts, scanner: &scanner{
-		buf: text, end: len(text), keep: -1, exhausted: io.EOF, base: d.base + int64(d.pos-len(text)),
-	}}
-	set, err := inner.pairs()
+	set, err := d.again(text).pairs()
 	if err == nil && len(text) <= sharedSetBytes && len(d.sets) < sharedSets {
 		d.sets[string(text)] = set
 	}
 	return set, err
+}
+
+// later consumes a value and returns a decoder of a copy of it, as it is not known
+// yet what it is.
+func (d *decoder) later() (*decoder, error) {
+	text, err := d.raw()
+	return d.again(text), err
+}
+
+// again returns a decoder of the value that was just consumed, which shares with d
+// what it has seen.
+func (d *decoder) again(text []byte) *decoder {
+	inner := *d
+	inner.scanner = &scanner{
+		buf: text, end: len(text), keep: -1, exhausted: io.EOF, base: d.base + int64(d.pos-len(text)),
+	}
+	return &inner
 }
 
 // pairs reads labels; nil for null or none.

@@ -83,25 +83,25 @@ func (e *Events) Next() (v Event, err error) {
 	if err := e.d.between(); err != nil {
 		return Event{}, err
 	}
+	// The API server tells the type first, so that the object is read as it comes;
+	// JSON does not promise that, and of an object that comes first the text is kept.
+	var early *decoder
+	typed := false
 	err = e.d.members([]string{"type", "object"}, func(i int) (err error) {
-		if i == 0 {
+		switch {
+		case i == 0:
+			typed = true
 			v.Type, err = e.d.text()
-			return err
-		}
-		e.d.version = ""
-		switch v.Type {
-		case "ADDED", "MODIFIED", "DELETED":
-			v.Object, err = e.d.of(e.kind)
-		case "BOOKMARK":
-			v.Initial, err = e.d.bookmark()
-		case "ERROR":
-			v.Status, err = e.d.raw()
+		case typed:
+			err = e.object(&v, e.d)
 		default:
-			return badRequest("an event has the unknown type %q", clip(v.Type))
+			early, err = e.d.later()
 		}
-		v.Version = e.d.version
 		return err
 	})
+	if err == nil && early != nil {
+		err = e.object(&v, early)
+	}
 	switch {
 	case e.d.cut:
 		return Event{}, io.ErrUnexpectedEOF
@@ -111,6 +111,23 @@ func (e *Events) Next() (v Event, err error) {
 		return Event{}, fmt.Errorf("the API server sent an event %q without a resourceVersion", clip(v.Type))
 	}
 	return v, nil
+}
+
+// object reads the object of an event of a known type.
+func (e *Events) object(v *Event, d *decoder) (err error) {
+	d.version = ""
+	switch v.Type {
+	case "ADDED", "MODIFIED", "DELETED":
+		v.Object, err = d.of(e.kind)
+	case "BOOKMARK":
+		v.Initial, err = d.bookmark()
+	case "ERROR":
+		v.Status, err = d.raw()
+	default:
+		return badRequest("an event has the unknown type %q", clip(v.Type))
+	}
+	v.Version = d.version
+	return err
 }
 
 // of reads an object of a kind.
