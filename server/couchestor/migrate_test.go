@@ -28,21 +28,13 @@ import (
 //	                                 nothing forbidden happened and no cordon is left
 func TestMigrateScript(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/migrate",
-		RequireExplicitExec: true,
-		RequireUniqueNames:  true,
-		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("NO_PROXY", "*")
-			env.Values["sim"] = new(*simulator.Simulator)
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"cluster":  startCluster,
-			"replicas": wantReplicas,
-		},
+	setup := func(env *testscript.Env) error {
+		env.Values["sim"] = new(*simulator.Simulator)
+		return nil
+	}
+	runScripts(t, "testdata/migrate", setup, verbs{
+		"cluster":  startCluster,
+		"replicas": wantReplicas,
 	})
 }
 

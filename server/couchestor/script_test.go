@@ -61,33 +61,43 @@ func TestMain(m *testing.M) {
 //	exits STATUS ARG...       runs couchestor, which has to exit with that status
 func TestScript(t *testing.T) {
 	t.Parallel()
+	setup := func(env *testscript.Env) error {
+		request, err := filepath.Abs("../../test/testdata/sync-request.json")
+		env.Setenv("REQUEST", request)
+		return err
+	}
+	runScripts(t, "testdata/script", setup, verbs{
+		"ports":      ports,
+		"mayastor":   startMayastor,
+		"prometheus": startPrometheus,
+		"until":      until,
+		"call":       call,
+		"hold":       hold,
+		"terminate":  terminate,
+		"json":       indent,
+		"expand":     expand,
+		"deaf":       deaf,
+		"kubernetes": startKubernetes,
+		"exits":      exits,
+	})
+}
+
+type verbs = map[string]func(*testscript.TestScript, bool, []string)
+
+// runScripts runs those of a directory, with nothing of the tester's own surroundings.
+func runScripts(t *testing.T, dir string, setup func(*testscript.Env) error, cmds verbs) {
+	t.Helper()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
-			// Nothing of the tester's own surroundings.
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("NO_PROXY", "*")
-			request, err := filepath.Abs("../../test/testdata/sync-request.json")
-			env.Setenv("REQUEST", request)
-			return err
+			return setup(env)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ports":      ports,
-			"mayastor":   startMayastor,
-			"prometheus": startPrometheus,
-			"until":      until,
-			"call":       call,
-			"hold":       hold,
-			"terminate":  terminate,
-			"json":       indent,
-			"expand":     expand,
-			"deaf":       deaf,
-			"kubernetes": startKubernetes,
-			"exits":      exits,
-		},
+		Cmds: cmds,
 	})
 }
 
