@@ -21,26 +21,7 @@ func TestDeletionWithTheGarbageCollector(t *testing.T) {
 	collects++
 	for i, p := range programs {
 		t.Run(p.Name, func(t *testing.T) {
-			loop, err := Start(t.Context(), suite.Rig, p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				loop.Stop(10 * time.Second)
-				if t.Failed() {
-					t.Logf("%s said:\n%s", p.Name, said(t, loop))
-				}
-				removeControllers(t)
-			})
-			t.Run("facts", func(t *testing.T) {
-				for j, f := range collectFacts() {
-					t.Run(f.name, func(t *testing.T) {
-						t.Parallel()
-						suite.Scenario(t, p.Name+": "+f.name)
-						f.show(t, fmt.Sprintf("collect%d-program%d-fact%d", collects, i, j))
-					})
-				}
-			})
+			showFacts(t, p, fmt.Sprintf("collect%d-program%d", collects, i), collectFacts())
 		})
 	}
 }

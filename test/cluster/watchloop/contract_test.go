@@ -31,26 +31,7 @@ func TestContract(t *testing.T) {
 	runs++
 	for i, p := range programs {
 		t.Run(p.Name, func(t *testing.T) {
-			loop, err := Start(t.Context(), suite.Rig, p)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				loop.Stop(10 * time.Second)
-				if t.Failed() {
-					t.Logf("%s said:\n%s", p.Name, said(t, loop))
-				}
-				removeControllers(t)
-			})
-			t.Run("facts", func(t *testing.T) {
-				for j, f := range facts() {
-					t.Run(f.name, func(t *testing.T) {
-						t.Parallel()
-						suite.Scenario(t, p.Name+": "+f.name)
-						f.show(t, fmt.Sprintf("run%d-program%d-fact%d", runs, i, j))
-					})
-				}
-			})
+			loop := showFacts(t, p, fmt.Sprintf("run%d-program%d", runs, i), facts())
 			t.Run("after a kill each policy is asked about once, with all its Jobs", func(t *testing.T) {
 				suite.Scenario(t, p.Name+": after a kill each policy is asked about once, with all its Jobs")
 				showKill(t, fmt.Sprintf("run%d-program%d-kill", runs, i), loop)
@@ -69,6 +50,33 @@ func TestContract(t *testing.T) {
 			shown = append(shown, p.Name)
 		})
 	}
+}
+
+// showFacts runs the program until the test ends, and shows the facts all at once, in
+// scenes whose names begin with that.
+func showFacts(t *testing.T, p Program, name string, facts []fact) *Loop {
+	t.Helper()
+	loop, err := Start(t.Context(), suite.Rig, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		loop.Stop(10 * time.Second)
+		if t.Failed() {
+			t.Logf("%s said:\n%s", p.Name, said(t, loop))
+		}
+		removeControllers(t)
+	})
+	t.Run("facts", func(t *testing.T) {
+		for i, f := range facts {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				suite.Scenario(t, p.Name+": "+f.name)
+				f.show(t, fmt.Sprintf("%s-fact%d", name, i))
+			})
+		}
+	})
+	return loop
 }
 
 // removeControllers leaves none to the next program.
