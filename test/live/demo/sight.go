@@ -181,31 +181,27 @@ func (seen *sight) allBlind() (why string) {
 }
 
 // moving counts the volumes a Job works on.
-func (seen *sight) moving() (n int64) {
-	for _, p := range seen.policies {
-		n += p.Status.ActiveMigrations
-	}
-	return n
+func (seen *sight) moving() int64 {
+	return seen.sum(func(s *tiering.StoragePolicyStatus) int64 { return s.ActiveMigrations })
 }
 
 // watched counts the volumes of all policies; 0 before their first answer.
-func (seen *sight) watched() (n int64) {
-	for _, p := range seen.policies {
-		n += p.Status.WatchedVolumes
-	}
-	return n
+func (seen *sight) watched() int64 {
+	return seen.sum(func(s *tiering.StoragePolicyStatus) int64 { return s.WatchedVolumes })
 }
 
-func (seen *sight) unknown() (n int64) {
-	for _, p := range seen.policies {
-		n += p.Status.UnknownVolumes
-	}
-	return n
+func (seen *sight) unknown() int64 {
+	return seen.sum(func(s *tiering.StoragePolicyStatus) int64 { return s.UnknownVolumes })
 }
 
-func (seen *sight) ended() (n int64) {
+func (seen *sight) ended() int64 {
+	return seen.sum(func(s *tiering.StoragePolicyStatus) int64 { return s.TotalMigrations })
+}
+
+// sum is that of a count in the statuses of all policies.
+func (seen *sight) sum(count func(*tiering.StoragePolicyStatus) int64) (n int64) {
 	for _, p := range seen.policies {
-		n += p.Status.TotalMigrations
+		n += count(&p.Status)
 	}
 	return n
 }
