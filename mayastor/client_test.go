@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -20,46 +19,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/pipe"
 )
-
-// pipeNet is a listener and dialer in memory: unlike sockets it works inside a
-// synctest bubble.
-type pipeNet struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipeNet) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipeNet) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipeNet) Addr() net.Addr { return &net.UnixAddr{Name: "mayastor.test", Net: "pipe"} }
-
-func (p *pipeNet) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.conns <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // restServer serves h and returns a client for it with real HTTP between.
 func restServer(t *testing.T, h http.Handler) *http.Client {
 	t.Helper()
-	p := &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})}
+	l := pipe.Listen("mayastor.test")
 	s := httptest.NewUnstartedServer(h)
 	_ = s.Listener.Close()
-	s.Listener = p
+	s.Listener = l
 	s.Start()
-	transport := &http.Transport{DialContext: p.dial}
+	transport := l.Transport()
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		s.CloseClientConnections()

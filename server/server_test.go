@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/test/pipe"
 )
 
 // away is a network in which nothing answers.
@@ -238,38 +239,17 @@ func TestAddressInUseEndsTheService(t *testing.T) {
 	}
 }
 
-// pipe is a listener in memory, which works in a synctest bubble.
-type pipe struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipe() *pipe { return &pipe{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipe) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipe) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
-func (p *pipe) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+// door is what a server listens on in a synctest bubble.
+type door struct{ *pipe.Listener }
 
 // call makes one request over a new connection; status 0 means that there was
 // no answer.
-func (p *pipe) call(method, path string) (status int, body string) {
-	client, srv := net.Pipe()
-	defer client.Close()
-	select {
-	case p.conns <- srv:
-	case <-p.closed:
-		srv.Close()
+func (d door) call(method, path string) (status int, body string) {
+	client, err := d.Dial(context.Background())
+	if err != nil {
 		return 0, "refused"
 	}
+	defer client.Close()
 	if _, err := fmt.Fprintf(client, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", method, path); err != nil {
 		return 0, err.Error()
 	}
@@ -287,10 +267,10 @@ func (p *pipe) call(method, path string) (status int, body string) {
 
 // served runs a server in a bubble and returns its two listeners, a function
 // that asks it to end, and one that waits until it has.
-func served(t *testing.T, c Config) (hooks, ops *pipe, end context.CancelFunc, wait func() error) {
+func served(t *testing.T, c Config) (hooks, ops door, end context.CancelFunc, wait func() error) {
 	t.Helper()
 	s := newTestServer(t, c)
-	hooks, ops = newPipe(), newPipe()
+	hooks, ops = door{pipe.Listen("hooks")}, door{pipe.Listen("ops")}
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, hooks, ops) }()
@@ -406,8 +386,10 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestHeadersThatNeverEndAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hooks, _, end, wait := served(t, testConfig(away{}, nil))
-		client, srv := net.Pipe()
-		hooks.conns <- srv
+		client, err := hooks.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		fmt.Fprint(client, "POST /hooks/1/sync HTTP/1.1\r\n")
 		start := time.Now()
 		// What it says first, if anything, does not matter, but that it hangs up.
