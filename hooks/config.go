@@ -96,6 +96,7 @@ type Hooks struct {
 	facts    factsCache
 	policies policies
 	views    boundCache
+	attempts attempts
 	turns    chan struct{}
 	changes  changes
 	zones    zones

@@ -43,7 +43,12 @@ func readHistory(entries []tiering.HistoryEntry) *history {
 // has reports whether the end of a Job is recorded: it is in the history, or it
 // is so old that a full history has dropped it.
 func (h *history) has(job string, at time.Time) bool {
-	return h.byJob[job] || !h.oldest.IsZero() && !at.Truncate(time.Second).After(h.oldest)
+	return h.byJob[job] || h.dropped(at)
+}
+
+// dropped reports whether an end is so old that a full history has dropped it.
+func (h *history) dropped(at time.Time) bool {
+	return !h.oldest.IsZero() && !at.Truncate(time.Second).After(h.oldest)
 }
 
 // end is how the attempt ended, as far as the history tells.

@@ -199,7 +199,7 @@ func (h *Hooks) Preview(ctx context.Context, p *Preview, policy string) (Preview
 	}
 	rs := readRuns(q)
 	recorded := readHistory(before.MigrationHistory)
-	entries, _ := unrecorded(q, rs, recorded)
+	entries, _ := h.unrecorded(q, rs, recorded)
 	next := before.StoragePolicyStatus
 	next.MigrationHistory = slices.Clone(next.MigrationHistory)
 	tiering.Record(&next, entries...)

@@ -19,18 +19,9 @@ import (
 // recorded. As the entries are made from the request alone, and only those are
 // let go that its status shows, a result is recorded exactly once, however old
 // the status is.
-func unrecorded(q *request, rs *runs, h *history) (entries []tiering.HistoryEntry, onlyThere map[string]bool) {
-	volumes := make(map[string]*volume, len(rs.children))
-	for _, r := range rs.children {
-		volumes[r.volume] = nil
-	}
-	for _, v := range q.Related.Volumes {
-		if len(volumes) > 0 {
-			if _, ok := volumes[v.Handle]; ok {
-				volumes[v.Handle] = v
-			}
-		}
-		if e, ok := fromVolume(v, &q.Parent, rs, h); ok {
+func (h *Hooks) unrecorded(q *request, rs *runs, recorded *history) (entries []tiering.HistoryEntry, onlyThere map[string]bool) {
+	for _, v := range h.attempted(q) {
+		if e, ok := fromVolume(v, &q.Parent, rs, recorded); ok {
 			entries = append(entries, e)
 			if onlyThere == nil {
 				onlyThere = make(map[string]bool)
@@ -38,10 +29,23 @@ func unrecorded(q *request, rs *runs, h *history) (entries []tiering.HistoryEntr
 			onlyThere[v.Handle] = true
 		}
 	}
+	var ended []*run
+	volumes := make(map[string]*volume)
 	for _, r := range rs.children {
-		if r.n > 0 && !r.live() && !h.has(r.Name, r.at()) {
-			entries = append(entries, r.entry(volumes[r.volume]))
+		if r.n > 0 && !r.live() && !recorded.has(r.Name, r.at()) {
+			ended = append(ended, r)
+			volumes[r.volume] = nil
 		}
+	}
+	if len(ended) > 0 {
+		for _, v := range q.Related.Volumes {
+			if _, ok := volumes[v.Handle]; ok {
+				volumes[v.Handle] = v
+			}
+		}
+	}
+	for _, r := range ended {
+		entries = append(entries, r.entry(volumes[r.volume]))
 	}
 	slices.SortFunc(entries, func(a, b tiering.HistoryEntry) int {
 		return cmp.Or(a.Timestamp.Time.Compare(b.Timestamp.Time), cmp.Compare(a.JobName, b.JobName))
@@ -55,6 +59,9 @@ func fromVolume(v *volume, p *parent, rs *runs, h *history) (tiering.HistoryEntr
 	a := &v.Memory.Attempt
 	if a.N == 0 || v.Memory.Fault != "" || a.Policy != p.Name || !terminal(a.State) || a.At.Before(p.Created) || !validUUID(v.Handle) {
 		return tiering.HistoryEntry{}, false
+	}
+	if h.dropped(a.At) {
+		return tiering.HistoryEntry{}, false // The most are long past, and need no name.
 	}
 	name := nameJob(v.Handle, a.N)
 	if h.has(name, a.At) || slices.ContainsFunc(rs.byVolume[v.Handle], func(r *run) bool { return r.n == a.N }) {

@@ -44,7 +44,7 @@ func (h *Hooks) conclude(ctx context.Context, q *request) ([]byte, error) {
 	}
 	rs := readRuns(q)
 	recorded := readHistory(before.MigrationHistory)
-	entries, onlyOnVolume := unrecorded(q, rs, recorded)
+	entries, onlyOnVolume := h.unrecorded(q, rs, recorded)
 	next := before.StoragePolicyStatus
 	next.MigrationHistory = slices.Clone(next.MigrationHistory)
 	added := tiering.Record(&next, entries...)
