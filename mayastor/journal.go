@@ -42,6 +42,8 @@ type Journal struct {
 	// Blind is true of a journal made from the mark on the volume, as the true
 	// one is lost: of what it began with, N alone is known.
 	Blind bool `json:"blind,omitempty"`
+	// Doubt is the last one; it counts for its replica alone.
+	Doubt Doubt `json:"doubt,omitzero"`
 	// Touched is true once a replica count was asked for.
 	Touched bool `json:"touched,omitempty"`
 	// Finished counts replicas that reached a target pool.

@@ -27,12 +27,28 @@ func (r *run) crossCheck(ctx context.Context, ending bool) error {
 	if !told || state == statusCompleted {
 		return nil
 	}
+	r.j.Doubt = Doubt{Replica: r.j.New.UUID, Record: state}
 	if !ending {
 		return retry{fmt.Errorf("the replica on pool %s looks in sync, and the server's record of its last rebuild says %s; wait for one that completes", r.j.New.Pool, state)}
 	}
-	r.j.end(Failed, ReasonRebuildFailed, fmt.Sprintf("the new replica on pool %s looked in sync, and the server's record of its last rebuild says %s, so the new one was given up", r.j.New.Pool, state))
+	r.j.doubted()
 	r.j.Victim = r.j.New
 	return nil
+}
+
+// Doubt is what the server's record of rebuilds said against a replica that
+// looked in sync.
+type Doubt struct {
+	Replica string `json:"replica"`
+	// Record is how its last rebuild ended.
+	Record Status `json:"record"`
+}
+
+// doubted ends the move if there is a doubt about its new replica.
+func (j *Journal) doubted() {
+	if j.New.UUID != "" && j.Doubt.Replica == j.New.UUID {
+		j.end(Failed, ReasonRebuildFailed, fmt.Sprintf("the new replica on pool %s looked in sync, and the server's record of its last rebuild says %s, so the new one was given up", j.New.Pool, j.Doubt.Record))
+	}
 }
 
 // lastRebuild is how the replica's last rebuild ended; told is false if there
