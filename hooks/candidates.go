@@ -11,7 +11,7 @@ import (
 // reading, not to all its volumes.
 func (f *facts) candidates(rules *tiering.Rules) func(*tiering.Volume, []string) func() []tiering.Candidate {
 	return func(v *tiering.Volume, targets []string) func() []tiering.Candidate {
-		i, ok := f.index[v.UUID]
+		i, ok := f.find(v.UUID)
 		if !ok {
 			return nil
 		}

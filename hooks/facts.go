@@ -17,7 +17,7 @@ import (
 )
 
 // facts are what a decision needs of one reading of Mayastor, worked out once
-// and then shared; but for routes they are never changed.
+// and then shared; but for what was asked of them last they are never changed.
 type facts struct {
 	inventory *mayastor.Inventory
 	// cluster is the inventory's pools and nodes, to find routes.
@@ -27,7 +27,6 @@ type facts struct {
 	// volumes hold only what Mayastor knows, in the inventory's order. They are
 	// worked out when they are asked for.
 	volumes func() []tiering.Volume
-	index   map[string]int
 	pools   []tiering.Pool
 	nodes   []tiering.Node
 	movable string
@@ -35,8 +34,17 @@ type facts struct {
 	steering string
 	// unsettled is why nothing should move in the whole cluster now, or "".
 	unsettled string
+	// labelled are the pools as they were last asked for.
+	labelled labelled
 	// routes grow as they are asked for.
 	routes routes
+}
+
+// labelled are pools with the labels that DiskPool objects add.
+type labelled struct {
+	mu    sync.Mutex
+	by    []*diskPool
+	pools []tiering.Pool
 }
 
 // factsCache keeps the facts of the newest reading.
@@ -52,23 +60,20 @@ func (c *factsCache) of(inventory *mayastor.Inventory) *facts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil || c.last.inventory != inventory {
-		last := c.last
-		c.last = newFacts(inventory, last)
+		c.last = newFacts(inventory)
 		c.readings++
 		c.last.reading = c.readings
 	}
 	return c.last
 }
 
-// newFacts returns the facts of a reading; last are those of the one before, or
-// nil.
-func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
+// newFacts returns the facts of a reading, which may be nil.
+func newFacts(inventory *mayastor.Inventory) *facts {
 	f := &facts{inventory: inventory}
 	if inventory == nil {
 		return f
 	}
 	f.cluster = mayastor.NewCluster(inventory.Pools, inventory.Nodes)
-	f.index = indexOf(inventory, last)
 	f.volumes = sync.OnceValue(func() []tiering.Volume {
 		volumes := make([]tiering.Volume, len(inventory.Volumes))
 		for i := range volumes {
@@ -90,23 +95,18 @@ func newFacts(inventory *mayastor.Inventory, last *facts) *facts {
 	return f
 }
 
-// indexOf returns the place of each volume: that of the reading before if it
-// listed the same.
-func indexOf(inventory *mayastor.Inventory, last *facts) map[string]int {
-	if last != nil && last.inventory != nil && slices.EqualFunc(last.inventory.Volumes, inventory.Volumes, func(a, b mayastor.Packed) bool { return a == b || a.Compare(b) == 0 }) {
-		return last.index
+// find returns the place of a volume in the reading, if that lists it.
+func (f *facts) find(uuid string) (int, bool) {
+	if f.inventory == nil {
+		return 0, false
 	}
-	index := make(map[string]int, len(inventory.Volumes))
-	for i := range inventory.Volumes {
-		index[inventory.Volumes[i].UUID()] = i
-	}
-	return index
+	return f.inventory.Find(uuid)
 }
 
 // says returns what the reading says of a volume; the zero value if it does not
 // list it.
 func (f *facts) says(uuid string) mayastor.Packed {
-	if i, ok := f.index[uuid]; ok {
+	if i, ok := f.find(uuid); ok {
 		return f.inventory.Volumes[i]
 	}
 	return mayastor.Packed{}
@@ -115,7 +115,7 @@ func (f *facts) says(uuid string) mayastor.Packed {
 // volume returns what Mayastor knows of a volume; the zero value if it does not
 // list it. again is true if somebody who does not remember it will ask again.
 func (f *facts) volume(uuid string, again bool) tiering.Volume {
-	i, ok := f.index[uuid]
+	i, ok := f.find(uuid)
 	switch {
 	case !ok:
 		return tiering.Volume{}
@@ -137,6 +137,7 @@ func volumeFacts(v mayastor.Volume) tiering.Volume {
 	if v.State.Usage != nil {
 		t.AllocatedBytes = v.State.Usage.Allocated
 	}
+	t.Replicas = make([]tiering.Replica, 0, len(v.State.Replicas))
 	for _, uuid := range slices.Sorted(maps.Keys(v.State.Replicas)) {
 		r := v.State.Replicas[uuid]
 		t.Replicas = append(t.Replicas, tiering.Replica{UUID: uuid, Pool: r.Pool, Node: r.Node})
@@ -244,25 +245,37 @@ func draining(p *mayastor.Pool) bool {
 // DiskPool objects added to those of the pools they name (MS 6.1). Where the
 // two contradict each other, the pool is in no tier.
 func (f *facts) world(metrics, mayastorSource tiering.Source, diskPools []*diskPool) *tiering.World {
-	w := &tiering.World{
+	return &tiering.World{
 		Metrics: metrics, Mayastor: mayastorSource, ReadAt: f.readAt(),
 		Movable: f.movable, Steering: f.steering, Unsettled: f.unsettled,
-		Pools: f.pools, Nodes: f.nodes,
+		Pools: f.poolsWith(diskPools), Nodes: f.nodes,
 	}
+}
+
+// poolsWith returns the pools with the labels of DiskPool objects added: the same
+// ones for the same objects, since whoever keeps a plan keeps its pools.
+func (f *facts) poolsWith(diskPools []*diskPool) []tiering.Pool {
 	if len(diskPools) == 0 {
-		return w
+		return f.pools
 	}
-	w.Pools = slices.Clone(f.pools)
-	byName := make(map[string]*tiering.Pool, len(w.Pools))
-	for i := range w.Pools {
-		byName[w.Pools[i].Name] = &w.Pools[i]
+	l := &f.labelled
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if same(l.by, diskPools) {
+		return l.pools
+	}
+	pools := slices.Clone(f.pools)
+	byName := make(map[string]*tiering.Pool, len(pools))
+	for i := range pools {
+		byName[pools[i].Name] = &pools[i]
 	}
 	for _, d := range diskPools {
 		if p := byName[d.Name]; p != nil {
 			addLabels(p, d.Labels)
 		}
 	}
-	return w
+	l.by, l.pools = diskPools, pools
+	return pools
 }
 
 // readAt is when the reading began; zero if there never was one.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/tiering"
@@ -77,7 +78,7 @@ func TestFactsOfAVolume(t *testing.T) {
 			if want.Unpublished != "" {
 				want.Unhealthy = got.Unhealthy
 			}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(tiering.Sample{})); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.EquateComparable(tiering.Sample{})); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})
@@ -107,7 +108,7 @@ func TestFactsOfTheCluster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSources()
 			c.change(s.mayastor.Inventory)
-			f := newFacts(s.mayastor.Inventory, nil)
+			f := newFacts(s.mayastor.Inventory)
 			if (c.unsettled == "") != (f.unsettled == "") || !strings.Contains(f.unsettled, c.unsettled) {
 				t.Errorf("got unsettled %q, want %q", f.unsettled, c.unsettled)
 			}
@@ -136,7 +137,7 @@ func TestPoolIsOnlineOnlyWithItsNumbers(t *testing.T) {
 	} {
 		s := newSources()
 		change(&s.mayastor.Inventory.Pools[0])
-		f := newFacts(s.mayastor.Inventory, nil)
+		f := newFacts(s.mayastor.Inventory)
 		if f.pools[0].Online || !f.pools[0].OnlineSince.IsZero() || !f.pools[1].Online || f.pools[1].OnlineSince.IsZero() {
 			t.Errorf("%s: got %+v and %+v, want only the second Online", name, f.pools[0], f.pools[1])
 		}

@@ -54,7 +54,7 @@ func (f *facts) route(rules *tiering.Rules) func(*tiering.Volume, tiering.Tier, 
 	var ask mayastor.Ask
 	var asked string
 	return func(v *tiering.Volume, _ tiering.Tier, to []string) tiering.Route {
-		i, ok := f.index[v.UUID]
+		i, ok := f.find(v.UUID)
 		if !ok {
 			return tiering.Route{
 				Reason:   "NotListed",

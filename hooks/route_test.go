@@ -14,7 +14,7 @@ func TestRouteIsSearchedOnceForEachReadingAndQuestion(t *testing.T) {
 	s := newSources()
 	s.place(1, "cold-1", "cold-2")
 	s.place(2, "cold-1", "cold-2")
-	f := newFacts(s.mayastor.Inventory, nil)
+	f := newFacts(s.mayastor.Inventory)
 	hot := []string{"hot-1", "hot-2", "hot-3", "hot-4"}
 	ask := func(f *facts, volume int, pools []string, rules tiering.Rules) tiering.Route {
 		return f.route(&rules)(&tiering.Volume{UUID: uuid(volume)}, tiering.Hot, pools)
@@ -52,12 +52,12 @@ func TestRouteIsSearchedOnceForEachReadingAndQuestion(t *testing.T) {
 func TestQuestionsFromOnePolicyWithPoolsInTurnsAreKeptApart(t *testing.T) {
 	s := newSources()
 	s.place(1, "cold-1", "cold-2")
-	f := newFacts(s.mayastor.Inventory, nil)
+	f := newFacts(s.mayastor.Inventory)
 	route := f.route(&tiering.Rules{})
 	v := &tiering.Volume{UUID: uuid(1)}
 	for range 2 {
 		for _, pools := range [][]string{{"hot-3", "hot-4"}, {"hot-1", "hot-2"}} {
-			alone := newFacts(s.mayastor.Inventory, nil).route(&tiering.Rules{})(v, tiering.Hot, pools)
+			alone := newFacts(s.mayastor.Inventory).route(&tiering.Rules{})(v, tiering.Hot, pools)
 			if diff := cmp.Diff(alone, route(v, tiering.Hot, pools)); diff != "" {
 				t.Errorf("-asked alone +asked in turns\n%s", diff)
 			}

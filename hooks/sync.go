@@ -171,7 +171,7 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 	if len(faults) > 0 {
 		c.now = h.config.Now()
 		in.Now = c.now
-		in.Volumes = h.join(q.Related, &joining{policy: policy, runs: rs, facts: newFacts(nil, nil), history: recorded})
+		in.Volumes = h.join(q.Related, &joining{policy: policy, runs: rs, facts: newFacts(nil), history: recorded})
 		plan = tiering.Decide(in)
 		if n := rs.active(); n != next.ActiveMigrations {
 			next.ActiveMigrations, next.LastReconcileTime = n, nil

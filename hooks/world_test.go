@@ -103,6 +103,7 @@ func (s *sources) place(i int, pools ...string) {
 	next := *inv
 	next.Volumes = slices.DeleteFunc(slices.Clone(inv.Volumes), func(o mayastor.Packed) bool { return o.UUID() == v.Spec.UUID })
 	next.Volumes = append(next.Volumes, mayastor.Pack(v)...)
+	slices.SortFunc(next.Volumes, mayastor.Packed.Compare)
 	s.mayastor.Inventory = &next
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/test/budget"
@@ -249,4 +250,32 @@ func TestARefreshHoldsLittleBeyondWhatChanged(t *testing.T) {
 			runtime.KeepAlive(next)
 		})
 	}
+}
+
+// A volume is found by its uuid, also where that is not a uuid as Mayastor writes
+// them, and nothing else is.
+func TestAVolumeIsFoundByItsUUID(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.OneOf(
+			rapid.StringMatching(`[0-3a]{8}-0000-4000-8000-00000000000[0-9a-f]`),
+			rapid.StringMatching(`[0-3A]{8}-0000-4000-8000-000000000000`),
+			rapid.StringMatching(`[0-9a-f]{0,3}`),
+		)
+		var i mayastor.Inventory
+		for _, uuid := range rapid.SliceOfDistinct(id, rapid.ID).Draw(t, "volumes") {
+			i.Volumes = append(i.Volumes, mayastor.Pack(mayastor.Volume{Spec: mayastor.VolumeSpec{UUID: uuid}})...)
+		}
+		slices.SortFunc(i.Volumes, mayastor.Packed.Compare)
+		for k, v := range i.Volumes {
+			if place, ok := i.Find(v.UUID()); !ok || place != k {
+				t.Errorf("%q is found at %d (%t), want %d", v.UUID(), place, ok, k)
+			}
+		}
+		other := id.Draw(t, "other")
+		place, ok := i.Find(other)
+		if listed := slices.ContainsFunc(i.Volumes, func(v mayastor.Packed) bool { return v.UUID() == other }); ok != listed || ok && i.Volumes[place].UUID() != other {
+			t.Errorf("%q is found at %d: %t, want %t", other, place, ok, listed)
+		}
+	})
 }
