@@ -70,7 +70,7 @@ func (b *bound) join(j *joining) []*tiering.Volume {
 				v = new(*v) // The other is remembered.
 			}
 			look(v, pv.Memory, j.runs, j.history)
-			v.MemoryFault = cmp.Or(pv.fault, why, v.MemoryFault)
+			doubt(v, cmp.Or(pv.fault, why))
 		}
 		volumes = append(volumes, v)
 	}
@@ -90,8 +90,8 @@ func (b *bound) join(j *joining) []*tiering.Volume {
 // policy. The probe is for its use alone.
 func (b *bound) concerns(policy *tiering.Policy, pv *boundVolume, probe *tiering.Volume) bool {
 	probe.StorageClass, probe.ClaimNamespace, probe.Labels = pv.StorageClass, pv.Claim.Namespace, pv.labels
-	if pv.Memory.Attempt.State == mayastor.Started || probe.Attempt.N > 0 {
-		remember(probe, pv.Memory, nil)
+	if probe.Memory = nil; pv.Memory.Attempt.State == mayastor.Started {
+		probe.Memory = recall(pv.Memory, nil, 0)
 	}
 	if policy.Concerns(probe) {
 		return true
@@ -133,15 +133,26 @@ func (pv *boundVolume) join(v *tiering.Volume, j *joining, forgotten bool) {
 	v.StorageClass, v.Deleting = pv.StorageClass, pv.Deleting
 	v.Labels = pv.labels
 	v.Sample = j.samples[pv.Name]
-	remember(v, pv.Memory, nil)
-	v.MemoryFault = cmp.Or(pv.fault, v.MemoryFault)
+	v.Memory = recall(pv.Memory, nil, 0)
+	doubt(v, pv.fault)
+}
+
+// doubt adds why it is not known which memory is the volume's; "" for nothing.
+func doubt(v *tiering.Volume, why string) {
+	if why == "" {
+		return
+	}
+	m := *v.Remembered()
+	m.Fault = why
+	v.Memory = &m
 }
 
 // look adds what the volume's own memory, its Jobs and the history say.
 func look(v *tiering.Volume, m *memory, rs *runs, history *history) {
 	var ends []end
+	var lastN int64
 	for _, r := range rs.byVolume[v.UUID] {
-		v.LastN = max(v.LastN, r.n)
+		lastN = max(lastN, r.n)
 		if r.live() && v.Live == nil {
 			v.Live = r.liveJob()
 		}
@@ -150,8 +161,8 @@ func look(v *tiering.Volume, m *memory, rs *runs, history *history) {
 		}
 	}
 	for _, past := range history.byVolume[v.UUID] {
-		v.LastN = max(v.LastN, past.n)
+		lastN = max(lastN, past.n)
 		ends = append(ends, past.end())
 	}
-	remember(v, m, ends)
+	v.Memory = recall(m, ends, lastN)
 }

@@ -24,6 +24,11 @@ type memory struct {
 	Fault string
 }
 
+// none reports whether there is nothing to remember.
+func (m *memory) none() bool {
+	return m.Attempt.N == 0 && m.LastMigration.IsZero() && m.Fault == ""
+}
+
 // readMemory reads the two annotations; either may be "".
 func readMemory(attempt, lastMigration string) (m memory) {
 	if attempt != "" {
@@ -90,7 +95,7 @@ type end struct {
 	moved time.Time
 }
 
-// remember puts together what the volume, its Jobs of all policies and the
+// recall puts together what the volume, its Jobs of all policies and the
 // policy's history say of the last attempt. They are read through caches of
 // different age (MC 0.7), so the greatest number wins, and of the same number
 // the later state:
@@ -101,19 +106,23 @@ type end struct {
 //	started n       n has a result              n as the Job says
 //	started n       n ended without one         started n: somebody has to clean up
 //	n, terminal     n, anything                 n as the volume says
-func remember(v *tiering.Volume, m *memory, ends []end) {
+//
+// lastN is the greatest number that is known from elsewhere. It is nil if there is
+// nothing to remember.
+func recall(m *memory, ends []end, lastN int64) *tiering.Memory {
+	if m.none() && len(ends) == 0 && lastN == 0 {
+		return nil
+	}
 	a := tiering.Attempt{
 		N: m.Attempt.N, Move: m.Attempt.Move, Policy: m.Attempt.Policy, To: m.Attempt.To,
 		State: tiering.AttemptState(m.Attempt.State), Failures: m.Attempt.Failures,
 		Generation: m.Attempt.Generation, Reason: m.Attempt.Reason, At: m.Attempt.At,
 	}
-	v.LastMigration = m.LastMigration
-	v.MemoryFault = m.Fault
-	v.LastN = max(v.LastN, a.N)
+	t := &tiering.Memory{LastMigration: m.LastMigration, Fault: m.Fault, LastN: max(lastN, a.N)}
 	slices.SortStableFunc(ends, func(a, b end) int { return cmp.Compare(a.n, b.n) })
 	for _, e := range ends {
-		if e.moved.After(v.LastMigration) {
-			v.LastMigration = e.moved
+		if e.moved.After(t.LastMigration) {
+			t.LastMigration = e.moved
 		}
 		switch {
 		case e.n > a.N:
@@ -128,7 +137,8 @@ func remember(v *tiering.Volume, m *memory, ends []end) {
 			a.Generation = cmp.Or(a.Generation, generation)
 		}
 	}
-	v.Attempt = a
+	t.Attempt = a
+	return t
 }
 
 // countFailure is how an attempt's state changes the failures in a row.

@@ -75,7 +75,7 @@ func (h *Hooks) spawn(o *order) child {
 	}
 	if o.recover {
 		labels[RecoveryLabel] = "true"
-		a := &o.volume.Attempt
+		a := &o.volume.Remembered().Attempt
 		annotations[ReasonAnnotation] = fmt.Sprintf("attempt %d of policy %s left the volume unclean", a.N, a.Policy)
 		args = append(args, "--recover")
 	} else {

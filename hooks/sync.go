@@ -132,7 +132,7 @@ const uncleanFor = time.Minute
 // none. onlyOnVolume are the volumes of which a result is known from them alone:
 // that is recorded before the next attempt overwrites it there.
 func (o *order) wait(now time.Time, onlyOnVolume map[string]bool) int64 {
-	age := now.Sub(o.volume.Attempt.At).Abs()
+	age := now.Sub(o.volume.Remembered().Attempt.At).Abs()
 	switch {
 	case onlyOnVolume[o.volume.UUID]:
 		return soon

@@ -95,8 +95,9 @@ func decided(now time.Time) (*tiering.Plan, *tiering.StoragePolicyStatus) {
 		volume(1, 6000, "hot-1"), volume(2, 10, "hot-1"), volume(3, 9000, "cold-1"),
 		volume(4, 200000, "cold-1"), volume(5, -1, "hot-1", "cold-1"), volume(6, 7000, "cold-1"),
 	}
-	volumes[1].LastMigration, volumes[2].LastMigration = long, long
-	volumes[3].Attempt = tiering.Attempt{N: 3, Policy: "db", State: tiering.AttemptFailed, Failures: 3, At: now.Add(-time.Minute)}
+	volumes[1].Memory = &tiering.Memory{LastMigration: long}
+	volumes[2].Memory = volumes[1].Memory
+	volumes[3].Memory = &tiering.Memory{Attempt: tiering.Attempt{N: 3, Policy: "db", State: tiering.AttemptFailed, Failures: 3, At: now.Add(-time.Minute)}}
 	volumes[5].Live = &tiering.LiveJob{
 		Name: "couchestor-6-1", Policy: "db", From: tiering.Cold, To: tiering.Hot, Started: now,
 		Wanted: now.Add(-2 * time.Hour), Deadline: now.Add(-time.Second),

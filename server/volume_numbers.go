@@ -51,7 +51,7 @@ func volumesOf(plan *tiering.Plan) volumeNumbers {
 		if !d.Selected || d.Winner != "" {
 			continue // It counts for the policy that wins it.
 		}
-		if d.Volume.Attempt.Failures >= failing {
+		if d.Volume.Remembered().Attempt.Failures >= failing {
 			n.failing++
 		}
 		if trusted {

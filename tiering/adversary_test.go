@@ -35,12 +35,12 @@ func TestNoInputTalksAGateIntoAMove(t *testing.T) {
 				w.pool(name).Node = "gone"
 			}
 		})), held: GateSettled},
-		{name: "clean: a started attempt that says it moved before", volume: vol(func(v *Volume) { v.LastMigration = ago(48 * time.Hour) }, attempt(Attempt{N: 1, Policy: "gold", State: AttemptStarted, At: ago(365 * day)})), held: GateClean, act: Recover},
+		{name: "clean: a started attempt that says it moved before", volume: vol(func(v *Volume) { remember(v).LastMigration = ago(48 * time.Hour) }, attempt(Attempt{N: 1, Policy: "gold", State: AttemptStarted, At: ago(365 * day)})), held: GateClean, act: Recover},
 		{name: "clean: capital letters are another state", volume: vol(attempt(Attempt{N: 1, State: "Moved", At: ago(day)})), held: GateClean},
 		{name: "back-off: a failure in the future", volume: vol(attempt(Attempt{N: 1, State: AttemptFailed, Failures: 1, At: future})), held: GateBackOff, opens: future.Add(15 * time.Minute)},
 		{name: "back-off: negative failures", volume: vol(attempt(Attempt{N: 1, State: AttemptFailed, Failures: -7, At: ago(time.Minute)})), held: GateBackOff, opens: ago(-14 * time.Minute)},
 		{name: "back-off: more failures than bits", volume: vol(attempt(Attempt{N: 1, State: AttemptFailed, Failures: math.MaxInt64, At: ago(time.Minute)})), held: GateBackOff, opens: ago(time.Minute - day)},
-		{name: "cooldown: the longest period", volume: vol(func(v *Volume) { v.LastMigration = ago(3649 * day) }), input: inp(with(func(s *StoragePolicySpec) { s.CooldownPeriod = new(Duration("3650d")) })), held: GateCooldown, opens: ago(-day)},
+		{name: "cooldown: the longest period", volume: vol(func(v *Volume) { remember(v).LastMigration = ago(3649 * day) }), input: inp(with(func(s *StoragePolicySpec) { s.CooldownPeriod = new(Duration("3650d")) })), held: GateCooldown, opens: ago(-day)},
 		{name: "route: refused and shown all the same", held: GateRoute, input: inp(func(in *Input) {
 			in.Route = func(*Volume, Tier, []string) Route {
 				return Route{Replicas: 1, Landing: []string{"hot-1"}, Refusals: []string{""}}

@@ -52,8 +52,8 @@ func (b *board) started(name string, pools ...string) {
 	for i := range b.volumes {
 		if v := &b.volumes[i]; v.Name == name {
 			n := next(v)
-			v.Attempt = Attempt{N: n, Policy: "gold", State: AttemptMoved, At: b.now.Add(-time.Hour)}
-			v.LastN = n
+			remember(v).Attempt = Attempt{N: n, Policy: "gold", State: AttemptMoved, At: b.now.Add(-time.Hour)}
+			remember(v).LastN = n
 			on(pools...)(v)
 		}
 	}
@@ -135,8 +135,8 @@ func TestAnApprovalIsForOneAttempt(t *testing.T) {
 	b.approve = b.status.Proposal.Digest
 	b.wants("approved", b.look(time.Minute), "a", "b")
 	// a was tried and did not move; it wishes to move as before.
-	b.volumes[0].Attempt = Attempt{N: 1, Policy: "gold", State: AttemptRefused, At: b.now.Add(-time.Hour)}
-	b.volumes[0].LastN = 1
+	remember(&b.volumes[0]).Attempt = Attempt{N: 1, Policy: "gold", State: AttemptRefused, At: b.now.Add(-time.Hour)}
+	remember(&b.volumes[0]).LastN = 1
 	b.wants("a second attempt needs another approval", b.look(time.Minute), "b")
 	b.started("b", "hot-1")
 	b.wants("none is left", b.look(time.Minute))
@@ -225,7 +225,7 @@ func TestAProposalIsWithdrawn(t *testing.T) {
 		"the volume is gone":       func(b *board) { b.volumes = nil },
 		"the volume is deleted":    func(b *board) { b.volumes[0].Deleting = true },
 		"the volume is not ours":   func(b *board) { b.volumes[0].StorageClass = "other" },
-		"somebody else moved it":   func(b *board) { b.volumes[0].LastN = 1 },
+		"somebody else moved it":   func(b *board) { remember(&b.volumes[0]).LastN = 1 },
 		"another policy has it":    func(b *board) { b.input = inp(rivalled(policy(b.t, "aaa"))) },
 		"it wishes for other tier": func(b *board) { b.spec = append(b.spec, withWarm); score(3000)(&b.volumes[0]) },
 	} {
@@ -405,7 +405,7 @@ func TestNothingStartsWithoutItsApproval(t *testing.T) {
 				b.generation++
 			case 3:
 				i := rapid.IntRange(0, 2).Draw(rt, "volume")
-				b.volumes[i].LastN++
+				remember(&b.volumes[i]).LastN++
 			case 4:
 				i := rapid.IntRange(0, 2).Draw(rt, "volume")
 				score(rapid.SampledFrom([]float64{1, 3000, 9000}).Draw(rt, "score"))(&b.volumes[i])

@@ -75,7 +75,7 @@ func (r *Rules) edges(on Tier) string {
 // last attempt, else the one with most of its replicas (the hottest of those
 // that tie), else hot.
 func (m *TierMap) lean(r *Rules, v *Volume) Tier {
-	if t, ok := ParseTier(v.Attempt.To); ok && t != NoTier && (t != Warm || r.HasWarm()) {
+	if t, ok := ParseTier(v.Remembered().Attempt.To); ok && t != NoTier && (t != Warm || r.HasWarm()) {
 		return t
 	}
 	var on [Cold + 1]int

@@ -23,7 +23,7 @@ func cluster(n int) []Volume {
 			v.Sample = Sample{}
 		case 2:
 			score(7000)(&v)
-			v.LastMigration = ago(time.Hour)
+			remember(&v).LastMigration = ago(time.Hour)
 		}
 		if i%5000 == 4203 {
 			v.Live = &LiveJob{Name: "j", Policy: "gold", From: Cold, To: Hot, TargetPools: []string{"hot-1"}}
@@ -72,7 +72,7 @@ func BenchmarkDecideAllWish(b *testing.B) {
 			volumes := cluster(n)
 			for i := range volumes {
 				score(6000 + float64(i*7919%n))(&volumes[i])
-				volumes[i].LastMigration, volumes[i].Live = time.Time{}, nil
+				volumes[i].Memory, volumes[i].Live = nil, nil
 			}
 			in := input(b, volumes)
 			in.Route = steady(in.World)

@@ -139,6 +139,6 @@ type Decision struct {
 	// maintenance window closes; zero where there are no windows.
 	StartBy time.Time
 	// Route of the move for Move and WouldMove, and for what is held by a gate
-	// after route.
-	Route Route
+	// after route; nil for all others. It is never changed.
+	Route *Route
 }

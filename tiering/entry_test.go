@@ -27,7 +27,7 @@ func TestPlanEntries(t *testing.T) {
 		volume("stays", on("hot-1")),
 		volume("unknown", unknown),
 		volume("busy", score(6000.06)), volume("busier", score(7000)), volume("third", score(5500)),
-		volume("cooling", score(8000), func(v *Volume) { v.LastMigration = ago(time.Hour) }),
+		volume("cooling", score(8000), func(v *Volume) { remember(v).LastMigration = ago(time.Hour) }),
 		volume("snaps", on("hot-1"), score(3), func(v *Volume) { v.Snapshots = 2 }),
 		volume("moving", live(LiveJob{Name: "j1", Policy: "gold", From: Cold, To: Hot, ScoreIOPS: 5432.19, Started: ago(time.Minute)})),
 		volume("undoing", live(LiveJob{Name: "j2", Policy: "gold", Recovery: true})),
@@ -74,7 +74,7 @@ func TestAPlanHasAtMostTwentyEntries(t *testing.T) {
 }
 
 func TestAnEntryKeepsItsScoreAndTimeWhileItIsTheSame(t *testing.T) {
-	cooling := func(v *Volume) { v.LastMigration = ago(time.Hour) }
+	cooling := func(v *Volume) { remember(v).LastMigration = ago(time.Hour) }
 	first := reread(t, decide(t, input(t, []Volume{volume("v", cooling, score(6000))})).Status(StoragePolicyStatus{}))
 	tests := []struct {
 		name  string
@@ -100,7 +100,7 @@ func TestAnEntryKeepsItsScoreAndTimeWhileItIsTheSame(t *testing.T) {
 }
 
 func TestTheOrderOfEntriesDoesNotFollowEachReading(t *testing.T) {
-	cooling := func(v *Volume) { v.LastMigration = ago(time.Hour) }
+	cooling := func(v *Volume) { remember(v).LastMigration = ago(time.Hour) }
 	round := func(a, b float64, prev StoragePolicyStatus) StoragePolicyStatus {
 		return reread(t, decide(t, input(t, []Volume{volume("a", cooling, score(a)), volume("b", cooling, score(b))})).Status(prev))
 	}

@@ -60,14 +60,14 @@ func holdCases(t prover) []gateCase {
 			}
 		}))},
 		{name: "a live Job", volume: vol(live(LiveJob{Name: "couchestor-uuid-v-4", Policy: "gold"}))},
-		{name: "memory that cannot be read", volume: vol(func(v *Volume) { v.MemoryFault = "annotation storage.billyronks.io/attempt is not JSON" })},
+		{name: "memory that cannot be read", volume: vol(func(v *Volume) { remember(v).Fault = "annotation storage.billyronks.io/attempt is not JSON" })},
 		{name: "unfinished, of another policy", volume: vol(attempt(Attempt{N: 4, Policy: "other", State: AttemptStarted, At: ago(time.Minute)})), input: inp(rivalled(policy(t, "other", ranked(-1))))},
 		{name: "unfinished", volume: vol(attempt(Attempt{N: 4, Policy: "gold", State: AttemptStarted, At: ago(time.Minute)}))},
 		{name: "three failures", volume: vol(failed(3))},
 		{name: "five failures", volume: vol(failed(5))},
 		{name: "refused", volume: vol(attempt(Attempt{N: 4, Policy: "gold", State: AttemptRefused, Reason: "NoFreeNode", At: ago(time.Minute)}))},
 		{name: "aborted", volume: vol(attempt(Attempt{N: 4, Policy: "gold", State: AttemptAborted, At: ago(time.Minute)}))},
-		{name: "cooling down", volume: vol(func(v *Volume) { v.LastMigration = ago(90 * time.Minute) })},
+		{name: "cooling down", volume: vol(func(v *Volume) { remember(v).LastMigration = ago(90 * time.Minute) })},
 		{name: "a tier without pools", input: inp(with(func(s *StoragePolicySpec) { s.HotPoolSelector = nil }))},
 		{name: "no route", volume: vol(on("cold-1", "cold-2", "cold-3"), func(v *Volume) {
 			for i, name := range []string{"node-4", "node-5", "node-6"} {
@@ -153,7 +153,7 @@ func TestExplanationOfAllGatesOfAVolume(t *testing.T) {
 		{name: "moves to hot"},
 		{name: "would move to warm", volume: vol(score(3000)), input: inp(with(withWarm, dryRun))},
 		{name: "moves down to warm", volume: vol(on("hot-1"), score(3000)), input: inp(with(withWarm))},
-		{name: "moves to cold", volume: vol(on("hot-1"), score(30.04), attempt(Attempt{N: 8, State: AttemptMoved, At: ago(2 * day)}), func(v *Volume) { v.LastMigration = ago(2 * day) })},
+		{name: "moves to cold", volume: vol(on("hot-1"), score(30.04), attempt(Attempt{N: 8, State: AttemptMoved, At: ago(2 * day)}), func(v *Volume) { remember(v).LastMigration = ago(2 * day) })},
 		{name: "mixed, finished", volume: vol(on("hot-1", "cold-2", "cold-3"), score(1000))},
 		{name: "stays", volume: vol(on("hot-1"), score(1000))},
 		{name: "unknown, disabled, unlisted", volume: vol(unknown, func(v *Volume) { v.Listed = false }), input: inp(with(disabled))},

@@ -297,7 +297,7 @@ func share(part, whole int64) float64 {
 // status is the one that came with the plan.
 func (p *Plan) ExplainVolume(i int, status *StoragePolicyStatus) VolumeExplanation {
 	d := &p.Decisions[i]
-	v := d.Volume
+	v, m := d.Volume, d.Volume.Remembered()
 	e := VolumeExplanation{
 		Policy: p.in.Policy.Name, Generation: p.in.Policy.Generation, DecidedAt: p.in.Now.UTC(),
 		VolumeSummary: p.summary(i), Sentence: capital(d.Sentence()), Winner: d.Winner,
@@ -305,9 +305,9 @@ func (p *Plan) ExplainVolume(i int, status *StoragePolicyStatus) VolumeExplanati
 		Replicas: []ReplicaExplanation{},
 		Move:     p.explainMove(d, p.orders()[i]),
 		Memory: MemoryExplanation{
-			Attempts: v.LastN, Policy: v.Attempt.Policy, State: v.Attempt.State, To: v.Attempt.To,
-			Reason: v.Attempt.Reason, Failures: v.Attempt.Failures, At: v.Attempt.At.UTC(),
-			LastMigration: v.LastMigration.UTC(), Fault: v.MemoryFault,
+			Attempts: m.LastN, Policy: m.Attempt.Policy, State: m.Attempt.State, To: m.Attempt.To,
+			Reason: m.Attempt.Reason, Failures: m.Attempt.Failures, At: m.Attempt.At.UTC(),
+			LastMigration: m.LastMigration.UTC(), Fault: m.Fault,
 		},
 	}
 	for _, r := range v.Replicas {

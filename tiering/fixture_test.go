@@ -151,7 +151,17 @@ func sampled(iops, coverage float64) volumeEdit {
 func unknown(v *Volume) { v.Sample = Sample{} }
 
 func attempt(a Attempt) volumeEdit {
-	return func(v *Volume) { v.Attempt, v.LastN = a, a.N }
+	return func(v *Volume) {
+		m := remember(v)
+		m.Attempt, m.LastN = a, a.N
+	}
+}
+
+// remember gives the volume a memory of its own, to be changed.
+func remember(v *Volume) *Memory {
+	m := *v.Remembered()
+	v.Memory = &m
+	return v.Memory
 }
 
 func live(job LiveJob) volumeEdit {
@@ -300,7 +310,7 @@ func checkDecision(t prover, p *Plan, i int) {
 			t.Errorf("%s: Moving, held by %q", d.Volume.Name, d.Held.Gate)
 		}
 	case Recover:
-		if d.Volume.Attempt.State != AttemptStarted || d.Volume.Live != nil || d.Held.Gate != GateClean {
+		if d.Volume.Remembered().Attempt.State != AttemptStarted || d.Volume.Live != nil || d.Held.Gate != GateClean {
 			t.Errorf("%s: Recover, held by %q", d.Volume.Name, d.Held.Gate)
 		}
 	}

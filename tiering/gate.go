@@ -141,10 +141,10 @@ type turn struct {
 	lean, to  Tier
 	threshold float64
 	// clear is true while no gate has held the volume; route is asked only
-	// then, and routed says that it was.
-	clear, routed bool
-	route         Route
-	ledger        *ledger
+	// then, and nil before.
+	clear  bool
+	route  *Route
+	ledger *ledger
 	// nodes are those of the first replicas, as far as they were looked up.
 	nodes [3]*Node
 }

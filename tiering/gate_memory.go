@@ -24,10 +24,11 @@ func notLive(t *turn) Verdict {
 // clean: the volume's memory can be read, and no attempt is half done.
 func clean(t *turn) Verdict {
 	want := words("no unfinished attempt")
-	a := &t.v.Attempt
+	m := t.v.Remembered()
+	a := &m.Attempt
 	switch {
-	case t.v.MemoryFault != "":
-		return holds(words(t.v.MemoryFault), want)
+	case m.Fault != "":
+		return holds(words(m.Fault), want)
 	case t.v.Live != nil:
 		return passes(words("its Job is at work"), want)
 	}
@@ -50,7 +51,7 @@ func clean(t *turn) Verdict {
 // another one, tries again, and where it is not known which policy tried, time
 // goes on to tell. What was refused or interrupted is no failure.
 func backOff(t *turn) Verdict {
-	a := &t.v.Attempt
+	a := &t.v.Remembered().Attempt
 	switch {
 	case a.State == "" || a.State == AttemptMoved:
 		return passes(words("the last attempt did not fail"), Value{})
@@ -93,7 +94,7 @@ func backOffAfter(k int64) time.Duration {
 // volume that is mixed is no new move.
 func cooldown(t *turn) Verdict {
 	want := span(t.rules().CooldownPeriod)
-	last := t.v.LastMigration
+	last := t.v.Remembered().LastMigration
 	switch {
 	case t.mixed:
 		return passes(words("not asked of a volume that is mixed, to finish it"), want)

@@ -8,7 +8,7 @@ func coverage(t *turn) Verdict {
 	switch {
 	case !metrics.OK:
 		return holds(words(or(text(metrics.Message), "no scores could be read from Prometheus")), want)
-	case !s.Known() && s.why == "" && t.seen() && t.v.Unpublished != "":
+	case *s == Sample{} && t.seen() && t.v.Unpublished != "":
 		// Mayastor counts at the target, and there is none (MS 7).
 		return holds(words(s.Why()+", which no pod uses now"), want)
 	case !s.Known():
@@ -24,7 +24,7 @@ func (p *Plan) Trusts(s *Sample) bool { return p.trusts(s) }
 
 // trusts reports whether the gate coverage passes.
 func (p *Plan) trusts(s *Sample) bool {
-	return p.in.World.Metrics.OK && s.known && s.coverage >= float64(p.in.Policy.Rules.MinCoveragePercent)
+	return p.in.World.Metrics.OK && s.Known() && s.coverage >= float64(p.in.Policy.Rules.MinCoveragePercent)
 }
 
 // band: the score wants the volume somewhere else than it is.

@@ -16,8 +16,8 @@ func route(t *turn) Verdict {
 		return notAsked("the volume has no other tier to go to")
 	case !t.clear:
 		return notAsked("an earlier gate holds the volume")
-	case t.routed:
-		return stepped(&t.route)
+	case t.route != nil:
+		return stepped(t.route)
 	}
 	pools := t.plan.Tiers.Pools(t.to)
 	if len(pools) == 0 {
@@ -41,8 +41,9 @@ func route(t *turn) Verdict {
 			return holds(words("NoRoute: it leads to pool "+name+", which is not in tier "+t.to.String()), want)
 		}
 	}
-	t.route, t.routed = r, true
-	return stepped(&r)
+	way := r // The others are not kept.
+	t.route = &way
+	return stepped(t.route)
 }
 
 // stepped is the verdict on a route that leads somewhere.
@@ -57,7 +58,7 @@ const aStepForEach = "a step for every replica"
 // show a replica that is gone by now, and so a volume that is half moved.
 // Attempts are timed in whole seconds, by their migrator's clock.
 func (t *turn) readBefore() (next time.Time, stale bool) {
-	a, read := &t.v.Attempt, t.plan.in.World.ReadAt
+	a, read := &t.v.Remembered().Attempt, t.plan.in.World.ReadAt
 	if a.State == "" || a.State == AttemptStarted || a.At.IsZero() || read.IsZero() {
 		return time.Time{}, false
 	}
@@ -80,7 +81,7 @@ func refusal(r *Route) string {
 // maxPoolUsedPercent, counting what moves in flight and moves planned before
 // may put there. Which of them it will be is Mayastor's choice, so each must do.
 func capacity(t *turn) Verdict {
-	if !t.routed {
+	if t.route == nil {
 		return notAsked("there is no route")
 	}
 	most := t.rules().MaxPoolUsedPercent

@@ -235,7 +235,7 @@ func TestGatesOfTheMemory(t *testing.T) {
 	runGates(t, []gateCase{
 		{name: "a live Job moves the volume", volume: vol(live(LiveJob{Name: "j", Policy: "gold"})), held: GateNotLive, act: Moving},
 		{name: "a live Job of another policy moves the volume", volume: vol(live(LiveJob{Name: "j", Policy: "other"})), held: GateNotLive, act: Moving},
-		{name: "memory that cannot be read holds", volume: vol(func(v *Volume) { v.MemoryFault = "no JSON" }), held: GateClean},
+		{name: "memory that cannot be read holds", volume: vol(func(v *Volume) { remember(v).Fault = "no JSON" }), held: GateClean},
 		{name: "memory with an unknown state holds", volume: at(Attempt{N: 1, State: "paused", At: ago(day)}), held: GateClean},
 		{name: "memory of a failure without a time holds", volume: at(Attempt{N: 1, State: AttemptFailed, Failures: 1}), held: GateClean},
 		{name: "an unfinished attempt is recovered", volume: at(Attempt{N: 1, Policy: "gold", State: AttemptStarted, At: ago(m)}), held: GateClean, act: Recover},
@@ -271,16 +271,16 @@ func TestGatesOfTheMemory(t *testing.T) {
 		{name: "what was refused is no failure", volume: at(Attempt{N: 1, State: AttemptRefused, Failures: 7, At: ago(15 * m)})},
 		{name: "what was not admitted waits 15m", volume: at(Attempt{N: 1, State: AttemptFailed, Reason: "NotAdmitted", Failures: 4, At: ago(m)}), held: GateBackOff, opens: ago(-14 * m)},
 		{name: "what was aborted waits 15m", volume: at(Attempt{N: 1, State: AttemptAborted, At: ago(m)}), held: GateBackOff, opens: ago(-14 * m)},
-		{name: "cooldown holds", volume: vol(func(v *Volume) { v.LastMigration = ago(23 * time.Hour) }), held: GateCooldown, opens: ago(-time.Hour)},
-		{name: "cooldown is over after its period", volume: vol(func(v *Volume) { v.LastMigration = ago(24 * time.Hour) })},
-		{name: "a move in the future still cools down", volume: vol(func(v *Volume) { v.LastMigration = ago(-time.Hour) }), held: GateCooldown, opens: ago(-25 * time.Hour)},
+		{name: "cooldown holds", volume: vol(func(v *Volume) { remember(v).LastMigration = ago(23 * time.Hour) }), held: GateCooldown, opens: ago(-time.Hour)},
+		{name: "cooldown is over after its period", volume: vol(func(v *Volume) { remember(v).LastMigration = ago(24 * time.Hour) })},
+		{name: "a move in the future still cools down", volume: vol(func(v *Volume) { remember(v).LastMigration = ago(-time.Hour) }), held: GateCooldown, opens: ago(-25 * time.Hour)},
 		{
 			name:   "a volume left mixed is finished in its cooldown",
-			volume: vol(on("hot-1", "cold-2"), func(v *Volume) { v.LastMigration = ago(m) }),
+			volume: vol(on("hot-1", "cold-2"), func(v *Volume) { remember(v).LastMigration = ago(m) }),
 		},
 		{
 			name: "a volume left mixed is held by back-off", held: GateBackOff, opens: ago(-14 * m),
-			volume: vol(on("hot-1", "cold-2"), attempt(failed(1, m)), func(v *Volume) { v.LastMigration = ago(m) }),
+			volume: vol(on("hot-1", "cold-2"), attempt(failed(1, m)), func(v *Volume) { remember(v).LastMigration = ago(m) }),
 		},
 	})
 }
@@ -303,12 +303,12 @@ func TestGatesOfTheTarget(t *testing.T) {
 		{name: "a tier without pools has no route", held: GateRoute, input: inp(with(func(s *StoragePolicySpec) { s.HotPoolSelector = nil }))},
 		{
 			name: "a volume whose attempt ended after Mayastor was read has no route until the next reading", held: GateRoute, opens: ago(2*day - time.Second),
-			volume: vol(func(v *Volume) { v.Attempt = Attempt{N: 1, State: AttemptMoved, At: ago(2 * day)} }),
+			volume: vol(func(v *Volume) { remember(v).Attempt = Attempt{N: 1, State: AttemptMoved, At: ago(2 * day)} }),
 			input:  inp(where(func(w *World) { w.ReadAt = ago(2*day - 999*time.Millisecond) })),
 		},
 		{
 			name: "and moves by that", act: Move,
-			volume: vol(func(v *Volume) { v.Attempt = Attempt{N: 1, State: AttemptMoved, At: ago(2 * day)} }),
+			volume: vol(func(v *Volume) { remember(v).Attempt = Attempt{N: 1, State: AttemptMoved, At: ago(2 * day)} }),
 			input:  inp(where(func(w *World) { w.ReadAt = ago(2*day - time.Second) })),
 		},
 		{name: "a refused route holds", held: GateRoute, input: inp(refuse(Route{Reason: "Clone", Refusals: []string{"a", "b"}}))},
@@ -342,7 +342,7 @@ func TestRouteIsAskedOnlyForWishesThatNothingElseHolds(t *testing.T) {
 		volume("wish"),
 		volume("stay", on("hot-1")),
 		volume("unknown", unknown),
-		volume("cooling", func(v *Volume) { v.LastMigration = ago(time.Hour) }),
+		volume("cooling", func(v *Volume) { remember(v).LastMigration = ago(time.Hour) }),
 		volume("moving", live(LiveJob{Policy: "gold"})),
 	})
 	inner := in.Route

@@ -24,7 +24,7 @@ type mutation struct {
 func mutations() map[string]mutation {
 	set := func(edit specEdit) mutation { return mutation{change: edit} }
 	n := func(v int64) *int64 { return &v }
-	cooled := vol(func(v *Volume) { v.LastMigration = ago(2 * time.Hour) })
+	cooled := vol(func(v *Volume) { remember(v).LastMigration = ago(2 * time.Hour) })
 	inApp := vol(func(v *Volume) { v.Labels = map[string]string{"app": "db"} })
 	return map[string]mutation{
 		"Enabled":         set(func(s *StoragePolicySpec) { s.Enabled = new(false) }),

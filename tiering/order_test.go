@@ -49,7 +49,7 @@ func TestThePlanShowsTheFirstOfAllEntries(t *testing.T) {
 				case 1:
 					edits = append(edits, attempt(Attempt{N: 1, Policy: "gold", State: AttemptStarted, At: ago(day)}))
 				case 2:
-					edits = append(edits, func(v *Volume) { v.LastMigration = ago(1) })
+					edits = append(edits, func(v *Volume) { remember(v).LastMigration = ago(1) })
 				}
 				volumes = append(volumes, volume(fmt.Sprintf("v%02d", i), edits...))
 			}

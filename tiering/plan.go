@@ -118,7 +118,7 @@ func (p *Plan) choose(t *turn, i int, running *ledger, inTurn int) {
 	d := &p.Decisions[i]
 	*t = turn{
 		plan: p, v: d.Volume, from: d.From, mixed: d.Mixed, to: d.To,
-		route: d.Route, routed: true, ledger: running,
+		route: d.Route, ledger: running,
 	}
 	held, ok := t.ask(p.gates[inTurn:])
 	if !ok {
@@ -194,7 +194,7 @@ func (p *Plan) dryRun() bool { return p.standing.dry != "" }
 // policy selects it, a Job of whichever policy works on it, or the policy has to
 // recover it. What [Input] has of other volumes is of no effect.
 func (p *Policy) Concerns(v *Volume) bool {
-	return p.Rules.Selects(v) || v.Live != nil || unclean(v) && v.Attempt.Policy == p.Name
+	return p.Rules.Selects(v) || v.Live != nil || unclean(v) && v.Memory.Attempt.Policy == p.Name
 }
 
 // concern is a volume that the policy has something to say about.
@@ -214,8 +214,8 @@ func (p *Plan) concerned() []concern {
 			c.winner = p.rivals.winner(v)
 		}
 		if unclean(v) {
-			c.recover = v.Attempt.Policy == p.in.Policy.Name ||
-				c.selected && c.winner == nil && !p.owned(v.Attempt.Policy)
+			by := v.Memory.Attempt.Policy
+			c.recover = by == p.in.Policy.Name || c.selected && c.winner == nil && !p.owned(by)
 		}
 		if c.selected || c.recover || v.Live != nil && v.Live.Policy == p.in.Policy.Name {
 			mine = append(mine, c)
@@ -235,7 +235,8 @@ func (p *Plan) concerned() []concern {
 
 // unclean reports whether an attempt began and nobody works on it any more.
 func unclean(v *Volume) bool {
-	return v.Attempt.State == AttemptStarted && v.Live == nil && v.MemoryFault == ""
+	m := v.Memory
+	return m != nil && m.Attempt.State == AttemptStarted && v.Live == nil && m.Fault == ""
 }
 
 // owned reports whether another policy of that name exists, and so recovers what
@@ -280,7 +281,10 @@ func (p *Plan) verdict(g Gate, t *turn) Verdict {
 }
 
 // next numbers the volume's next attempt.
-func next(v *Volume) int64 { return max(v.LastN, v.Attempt.N) + 1 }
+func next(v *Volume) int64 {
+	m := v.Remembered()
+	return max(m.LastN, m.Attempt.N) + 1
+}
 
 // debit enters a chosen move.
 func (p *Plan) debit(l *ledger, v *Volume, to Tier, landing []string) {
@@ -312,7 +316,7 @@ func (p *Plan) Verdicts(i int) []Verdict {
 		}
 	}
 	// The way is not asked for again: it was decided on what it was then.
-	t.route, t.routed = d.Route, d.Route.Replicas > 0
+	t.route = d.Route
 	all := make([]Verdict, len(p.gates))
 	for k := range p.gates {
 		if p.gates[k].Gate == d.Held.Gate && d.Held.Gate == GateRoute {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // moves names what a plan moves, in order.
@@ -114,8 +115,8 @@ func TestTheNumberOfAMove(t *testing.T) {
 		want int64
 	}{
 		{"the first", func(*Volume) {}, 1},
-		{"after the last seen anywhere", func(v *Volume) { v.LastN = 7 }, 8},
-		{"after the one in the memory", func(v *Volume) { v.LastN, v.Attempt = 3, Attempt{N: 9, State: AttemptMoved} }, 10},
+		{"after the last seen anywhere", func(v *Volume) { remember(v).LastN = 7 }, 8},
+		{"after the one in the memory", func(v *Volume) { v.Memory = &Memory{LastN: 3, Attempt: Attempt{N: 9, State: AttemptMoved}} }, 10},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,9 +136,9 @@ func TestAMoveKnowsItsPoolsItsRouteAndItsEdge(t *testing.T) {
 	want := Decision{
 		Volume: d.Volume, Selected: true, From: Cold, To: Hot, Act: Move, ThresholdIOPS: 5000, N: 1,
 		TargetPools: []string{"hot-1", "hot-2", "hot-3"},
-		Route:       Route{Landing: []string{"hot-1", "hot-2", "hot-3"}, Replicas: 2},
+		Route:       &Route{Landing: []string{"hot-1", "hot-2", "hot-3"}, Replicas: 2},
 	}
-	if diff := cmp.Diff(want, *d, cmp.AllowUnexported(Value{}, Sample{})); diff != "" {
+	if diff := cmp.Diff(want, *d, cmp.AllowUnexported(Value{}), cmpopts.EquateComparable(Sample{})); diff != "" {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
 }
@@ -169,7 +170,7 @@ func TestRecoveryInEveryMode(t *testing.T) {
 		", unlisted":  func(v *Volume) { v.Listed = false },
 		", deleting":  func(v *Volume) { v.Deleting = true },
 		", unknown":   unknown,
-		", unhealthy": func(v *Volume) { v.Unhealthy = "r1 rebuilds"; v.LastMigration = ago(time.Second) },
+		", unhealthy": func(v *Volume) { v.Unhealthy = "r1 rebuilds"; remember(v).LastMigration = ago(time.Second) },
 	}
 	for mode, edit := range modes {
 		for state, change := range states {
@@ -219,7 +220,7 @@ func TestNoRecoveryWhileAJobIsLiveOrTheMemoryCannotBeRead(t *testing.T) {
 	if _, d := one(t, volume("v", started, live(LiveJob{Policy: "other"}))); d.Act != Moving {
 		t.Errorf("with a live Job: got %s, want Moving", d.Act)
 	}
-	_, d := one(t, volume("v", started, func(v *Volume) { v.MemoryFault = "two annotations" }))
+	_, d := one(t, volume("v", started, func(v *Volume) { remember(v).Fault = "two annotations" }))
 	if d.Act != Hold || d.Held.Gate != GateClean {
 		t.Errorf("with a memory fault: got %s by %q, want Hold by clean", d.Act, d.Held.Gate)
 	}
@@ -238,7 +239,7 @@ func TestAJobOfThePolicyIsMovingThoughTheVolumeIsNoLongerSelected(t *testing.T) 
 
 func TestNextLook(t *testing.T) {
 	cooling := func(left time.Duration) Volume {
-		return volume(fmt.Sprint("v-", left), func(v *Volume) { v.LastMigration = noon().Add(left - day) })
+		return volume(fmt.Sprint("v-", left), func(v *Volume) { remember(v).LastMigration = noon().Add(left - day) })
 	}
 	tried := volume("tried", attempt(Attempt{N: 1, Policy: "gold", State: AttemptMoved, At: ago(time.Minute)}))
 	tests := []struct {
@@ -304,7 +305,7 @@ func TestDecideDoesNotChangeItsInput(t *testing.T) {
 	p.Status(StoragePolicyStatus{})
 	in.Route, want.Route = nil, nil
 	ignoreRules := cmp.Comparer(func(a, b Rules) bool { return a.Priority == b.Priority && a.StorageClass == b.StorageClass })
-	if diff := cmp.Diff(want, in, ignoreRules, cmp.AllowUnexported(Sample{}, Policies{}, ranking{})); diff != "" {
+	if diff := cmp.Diff(want, in, ignoreRules, cmp.AllowUnexported(Policies{}, ranking{}), cmpopts.EquateComparable(Sample{})); diff != "" {
 		t.Errorf("input (-want +got):\n%s", diff)
 	}
 }

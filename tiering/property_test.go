@@ -108,21 +108,24 @@ func drawVolume(t *rapid.T, name string) Volume {
 	v.Listed = !rarely(t, "unlisted", 20)
 	v.Deleting = rarely(t, "deleting", 20)
 	v.Snapshots = pick(t, "snapshots", 0, 0, 0, 2)
-	for _, why := range []*string{&v.Unpublished, &v.Unhealthy, &v.Content, &v.MemoryFault} {
+	for _, why := range []*string{&v.Unpublished, &v.Unhealthy, &v.Content} {
 		if rarely(t, "why not", 15) {
 			*why = "for a reason"
 		}
 	}
+	if rarely(t, "unreadable", 15) {
+		remember(&v).Fault = "for a reason"
+	}
 	if rarely(t, "cooldown", 6) {
-		v.LastMigration = ago(time.Hour)
+		remember(&v).LastMigration = ago(time.Hour)
 	}
 	if rarely(t, "attempt", 4) {
-		v.Attempt = Attempt{
+		remember(&v).Attempt = Attempt{
 			N: 3, Policy: pick(t, "by", "gold", "other", "gone", ""), To: pick(t, "to", "hot", "cold", "warm", ""),
 			State:    pick(t, "state", AttemptStarted, AttemptMoved, AttemptFailed, AttemptRefused, AttemptAborted, "odd"),
 			Failures: rapid.Int64Range(0, 6).Draw(t, "failures"), Generation: 2, At: ago(20 * time.Minute),
 		}
-		v.LastN = 3
+		remember(&v).LastN = 3
 	}
 	if rarely(t, "live", 6) {
 		v.Live = &LiveJob{
@@ -381,7 +384,7 @@ func TestWhatIsLiveIsMovingAndWhatIsUncleanIsRecoveredOnce(t *testing.T) {
 			if recoveries+begun > 1 {
 				t.Fatalf("%s: %d policies recover it and %d move it", v.Name, recoveries, begun)
 			}
-			if want := unclean(v) && v.Attempt.Policy == "gold"; want && recoveries != 1 {
+			if want := unclean(v) && v.Remembered().Attempt.Policy == "gold"; want && recoveries != 1 {
 				t.Fatalf("%s is unclean and nobody recovers it", v.Name)
 			}
 		}
@@ -415,7 +418,7 @@ func TestStatusDoesNotFollowFiguresThatChangeAllTheTime(t *testing.T) {
 		for i := range other.Volumes {
 			v := new(*in.Volumes[i])
 			other.Volumes[i] = v
-			if v.Sample.known {
+			if v.Sample.Known() {
 				// By so little that it stays in its band.
 				if moved := v.Sample.iops * 1.000001; in.Policy.bandOf(v.Sample.iops) == in.Policy.bandOf(moved) {
 					v.Sample.iops = moved

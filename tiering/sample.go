@@ -3,6 +3,7 @@ package tiering
 import (
 	"fmt"
 	"math"
+	"unique"
 )
 
 // Sample is how busy one volume was over the policy's window. The zero value
@@ -12,7 +13,8 @@ type Sample struct {
 	iops     float64
 	coverage float64
 	known    bool
-	why      string
+	// why is that of one that is not; the zero value where nothing is said.
+	why unique.Handle[string]
 }
 
 // NewSample returns a known sample: the average IOPS over the window, and the
@@ -30,7 +32,12 @@ func NewSample(iops, coveragePercent float64) (Sample, error) {
 
 // UnknownSample returns a sample that holds its volume, and says why the score
 // is not known.
-func UnknownSample(why string) Sample { return Sample{why: why} }
+func UnknownSample(why string) Sample {
+	if why == "" {
+		return Sample{}
+	}
+	return Sample{why: unique.Make(why)}
+}
 
 // Known reports whether there is a score at all. Whether its coverage is
 // enough is for the policy to say.
@@ -44,11 +51,11 @@ func (s Sample) Coverage() float64 { return s.coverage }
 
 // Why is a sentence that says why the score is unknown; empty when it is known.
 func (s Sample) Why() string {
-	if s.known {
+	switch {
+	case s.known:
 		return ""
-	}
-	if s.why == "" {
+	case s.why == unique.Handle[string]{}:
 		return "Prometheus has no sample of this volume"
 	}
-	return s.why
+	return s.why.Value()
 }

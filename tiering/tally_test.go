@@ -99,7 +99,7 @@ func TestKindsOfResultsAreBounded(t *testing.T) {
 }
 
 func TestAWishKeepsItsAgeWhateverHoldsIt(t *testing.T) {
-	cooling := func(v *Volume) { v.LastMigration = ago(time.Hour) }
+	cooling := func(v *Volume) { remember(v).LastMigration = ago(time.Hour) }
 	dry := with(func(s *StoragePolicySpec) { s.DryRun = new(true) })
 	first := func(edits ...inputEdit) StoragePolicyStatus {
 		return reread(t, decide(t, input(t, []Volume{volume("v", cooling, score(6000))}, edits...)).Status(StoragePolicyStatus{}))

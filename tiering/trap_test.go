@@ -157,7 +157,7 @@ func TestTrap08EachReplicaIsPlacedAndAMixedVolumeIsFinished(t *testing.T) {
 	if d.Act != Move || !d.Mixed || d.To != Hot || d.Route.Replicas != 2 {
 		t.Errorf("busy: %s", line(d))
 	}
-	_, d = one(t, volume("v", on("hot-1", "hot-2", "cold-2"), score(1000), func(v *Volume) { v.LastMigration = ago(time.Minute) }))
+	_, d = one(t, volume("v", on("hot-1", "hot-2", "cold-2"), score(1000), func(v *Volume) { remember(v).LastMigration = ago(time.Minute) }))
 	if d.Act != Move || d.To != Hot || d.Route.Replicas != 1 {
 		t.Errorf("in between: %s", line(d))
 	}

@@ -118,15 +118,9 @@ type Volume struct {
 	// Sample is the volume's score over the policy's window.
 	Sample Sample
 
-	// Attempt is the volume's memory, LastMigration the time a replica last
-	// changed pool, zero if none ever did. MemoryFault is empty, or a sentence
-	// that says why the memory cannot be read and what to do.
-	Attempt       Attempt
-	LastMigration time.Time
-	MemoryFault   string
-	// LastN is the greatest attempt number seen anywhere: on the volume, in
-	// each Job of it, in the history.
-	LastN int64
+	// Memory is what is remembered of the volume, nil if nothing is, as of most:
+	// that is why it lies apart.
+	Memory *Memory
 	// Live is the Job of any policy that now works on the volume, or nil.
 	Live *LiveJob
 }
@@ -162,6 +156,29 @@ func (v *Volume) Claim() string {
 		return ""
 	}
 	return v.ClaimNamespace + "/" + v.ClaimName
+}
+
+// Memory is what the volume's annotations, its Jobs and the history remember of
+// it. It may be shared and is never changed.
+type Memory struct {
+	Attempt Attempt
+	// LastMigration is the time a replica last changed pool, zero if none ever did.
+	LastMigration time.Time
+	// Fault is empty, or a sentence that says why the memory cannot be read and
+	// what to do.
+	Fault string
+	// LastN is the greatest attempt number seen anywhere: on the volume, in
+	// each Job of it, in the history.
+	LastN int64
+}
+
+// Remembered is the volume's memory; the zero Memory, not nil, if it has none. It
+// must not be changed.
+func (v *Volume) Remembered() *Memory {
+	if v.Memory == nil {
+		return &Memory{}
+	}
+	return v.Memory
 }
 
 // Attempt is the volume's own memory of what was last tried with it. The zero

@@ -79,8 +79,7 @@ func town(t *testing.T, now time.Time) tiering.Input {
 			volume("busy", "cold-1", 6120.5),
 			volume("idle", "hot-2", 3, func(v *tiering.Volume) { v.Thin = false }),
 			volume("cooling", "cold-2", 9000, func(v *tiering.Volume) {
-				v.LastMigration, v.LastN = now.Add(-time.Hour), 2
-				v.Attempt = tiering.Attempt{N: 2, State: tiering.AttemptMoved, Policy: "db", To: "cold", At: now.Add(-time.Hour)}
+				v.Memory = &tiering.Memory{LastMigration: now.Add(-time.Hour), LastN: 2, Attempt: tiering.Attempt{N: 2, State: tiering.AttemptMoved, Policy: "db", To: "cold", At: now.Add(-time.Hour)}}
 			}),
 			volume("detached", "hot-1", 0, func(v *tiering.Volume) {
 				v.Sample = tiering.Sample{}
@@ -91,7 +90,7 @@ func town(t *testing.T, now time.Time) tiering.Input {
 				v.Live = &tiering.LiveJob{Name: "couchestor-uuid-running-1", Policy: "db", From: tiering.Cold, To: tiering.Hot, TargetPools: []string{"hot-1"}, Started: now.Add(-90 * time.Second)}
 			}),
 			volume("torn", "cold-1", 6000, func(v *tiering.Volume) {
-				v.Attempt = tiering.Attempt{N: 4, State: tiering.AttemptStarted, Policy: "db", At: now.Add(-time.Hour)}
+				v.Memory = &tiering.Memory{Attempt: tiering.Attempt{N: 4, State: tiering.AttemptStarted, Policy: "db", At: now.Add(-time.Hour)}}
 			}),
 		},
 		Limits: tiering.Limits{MaxConcurrentMigrations: 4, RebuildBytesPerSecond: 100 << 20},

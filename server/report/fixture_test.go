@@ -202,8 +202,7 @@ func town(t *testing.T) Input {
 		volume("shop/busy", 6120.5, []string{"cold-1", "cold-2"}),
 		volume("shop/idle", 3, []string{"hot-2"}),
 		volume("shop/cooling", 9000, []string{"cold-2"}, func(v *tiering.Volume) {
-			v.LastMigration, v.LastN = now.Add(-time.Hour), 2
-			v.Attempt = tiering.Attempt{N: 2, State: tiering.AttemptMoved, Policy: "db", To: "cold", At: now.Add(-time.Hour)}
+			v.Memory = &tiering.Memory{LastMigration: now.Add(-time.Hour), LastN: 2, Attempt: tiering.Attempt{N: 2, State: tiering.AttemptMoved, Policy: "db", To: "cold", At: now.Add(-time.Hour)}}
 		}),
 		volume("shop/detached", 0, []string{"hot-1"}, func(v *tiering.Volume) {
 			v.Sample = tiering.Sample{}
@@ -217,7 +216,7 @@ func town(t *testing.T) Input {
 		volume("web/front", 900, []string{"cold-1"}),
 		volume("web/back", 5600, []string{"hot-1"}),
 	}
-	volumes[6].LastMigration = now.Add(-2 * time.Hour)
+	volumes[6].Memory = &tiering.Memory{LastMigration: now.Add(-2 * time.Hour)}
 	plans := []tiering.Explanation{
 		kubernetes(explained(input(now, db, w, volumes, web), recorded(
 			result(1, "shop/cooling", "hot", "cold", now.Add(-60*time.Hour)),
@@ -266,7 +265,7 @@ func city(t *testing.T) Input {
 			case 3:
 				v.Sample = tiering.UnknownSample("Prometheus has no sample of volume_num_read_ops in the window")
 			case 5:
-				v.LastMigration = now.Add(-time.Duration(1+i%20) * time.Hour)
+				v.Memory = &tiering.Memory{LastMigration: now.Add(-time.Duration(1+i%20) * time.Hour)}
 			case 7:
 				v.Snapshots = 2
 			case 8:
@@ -274,7 +273,7 @@ func city(t *testing.T) Input {
 			case 9:
 				v.Unpublished = "no pod uses it"
 			case 11:
-				v.Attempt = tiering.Attempt{N: 3, State: tiering.AttemptFailed, Policy: "databases", To: "hot", Failures: 3, Generation: 3, At: now.Add(-10 * time.Minute)}
+				v.Memory = &tiering.Memory{Attempt: tiering.Attempt{N: 3, State: tiering.AttemptFailed, Policy: "databases", To: "hot", Failures: 3, Generation: 3, At: now.Add(-10 * time.Minute)}}
 			case 13:
 				v.ClaimName = "no-way-" + v.ClaimName
 			case 15:

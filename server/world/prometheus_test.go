@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/common/config"
 
 	"github.com/billyronks/couchestor/tiering"
@@ -106,7 +107,7 @@ func newTestPrometheus(t *testing.T, transport http.RoundTripper, observe Observ
 }
 
 // sameSample lets samples be compared, which hide their numbers.
-var sameSample = cmp.AllowUnexported(tiering.Sample{})
+var sameSample = cmpopts.EquateComparable(tiering.Sample{})
 
 func known(iops, coverage float64) tiering.Sample {
 	s, err := tiering.NewSample(iops, coverage)
