@@ -1,9 +1,11 @@
 package hooks
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/tiering"
@@ -22,6 +24,31 @@ func (k *keeping) Decided(_ string, plan *tiering.Plan, status *tiering.StorageP
 		k.plan = plan.Keep()
 	}
 	k.status = status
+}
+
+// shown is an observer that keeps the status and only knows the plan.
+type shown struct {
+	plan   weak.Pointer[tiering.Plan]
+	status *tiering.StoragePolicyStatus
+}
+
+func (*shown) Request(string, int, int64, time.Duration) {}
+func (*shown) Gone(string)                               {}
+func (s *shown) Decided(_ string, plan *tiering.Plan, status *tiering.StoragePolicyStatus) {
+	s.plan, s.status = weak.Make(plan), status
+}
+
+func TestWhoKeepsTheStatusKeepsNoPlan(t *testing.T) {
+	s := &shown{}
+	r := newRig(t, func(c *Config) { c.Observer = s })
+	r.sync(t)
+	runtime.GC()
+	if s.plan.Value() != nil {
+		t.Error("the plan is still held")
+	}
+	if s.status.WatchedVolumes != 1 {
+		t.Errorf("got %d volumes in the status", s.status.WatchedVolumes)
+	}
 }
 
 func (k *keeping) explain(t *testing.T, i int) tiering.VolumeExplanation {

@@ -96,7 +96,9 @@ func (h *Hooks) conclude(ctx context.Context, q *request) ([]byte, error) {
 		policy: q.Parent.Name, plan: c.plan, entries: entries,
 		approve: q.Parent.Approve, before: &before.StoragePolicyStatus, after: &c.status, governed: c.governed, now: c.now,
 	})
-	h.config.Observer.Decided(q.Parent.Name, c.plan, &c.status)
+	// A copy: who keeps the status must not keep all that was concluded.
+	status := c.status
+	h.config.Observer.Decided(q.Parent.Name, c.plan, &status)
 	if a.Finalized {
 		h.changes.gone(q.Parent.Name)
 		h.config.Observer.Gone(q.Parent.Name)
