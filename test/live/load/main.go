@@ -60,13 +60,18 @@ func (o *options) parse(args []string, stderr io.Writer) error {
 	set.StringVar(&o.mode, "mode", bothModes, "requests: volumes come with each request; api: the service reads them from Kubernetes; both: one after the other")
 	set.DurationVar(&o.lasts, "for", 5*time.Minute, "how long each mode is measured")
 	set.IntVar(&o.volumes, "volumes", 10_000, "volumes of the cluster")
-	set.IntVar(&o.policies, "policies", 20, "StoragePolicies, over three sampling windows")
+	set.IntVar(&o.policies, "policies", 0, "StoragePolicies, over three sampling windows; 20 if it is not set, or one for ten volumes of fewer than 200")
 	set.DurationVar(&o.every, "every", 30*time.Second, "each policy is asked for at least so often; the CompositeController's resync is 300s")
 	set.IntVar(&o.churn, "churn", 5, "changes of volumes in each second: one of five is a volume created, one a volume deleted")
 	set.DurationVar(&o.crossing, "crossing", 3*time.Second, "one volume crosses a watermark so often, and is to be moved")
 	set.BoolVar(&o.noCgroup, "no-cgroup", false, "do not look for cgroups; ask the Go runtime to keep to the limits")
 	if err := set.Parse(args); err != nil {
 		return err
+	}
+	given := false
+	set.Visit(func(f *flag.Flag) { given = given || f.Name == "policies" })
+	if !given {
+		o.policies = max(1, min(20, o.volumes/10))
 	}
 	return o.fault()
 }
