@@ -2,6 +2,7 @@ package program
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -66,7 +67,9 @@ func (s *Service) follow(log io.Reader, out io.Writer) {
 		line, err := lines.ReadBytes('\n')
 		_, _ = out.Write(line) // it runs on where its log cannot be kept
 		var said struct{ Hooks, Ops string }
-		if s.Hooks == "" && json.Unmarshal(line, &said) == nil && said.Hooks != "" {
+		// The runtime tells of collections in pieces, and a line may follow on one.
+		begins := max(0, bytes.IndexByte(line, '{'))
+		if s.Hooks == "" && json.Unmarshal(line[begins:], &said) == nil && said.Hooks != "" {
 			s.Hooks, s.Ops = said.Hooks, said.Ops
 			close(s.serving)
 		}

@@ -47,6 +47,8 @@ func TestServiceThatEndsUnaskedTellsHowAndWhereItsLogIs(t *testing.T) {
 	}
 }
 
+// What the Go runtime says of its collections goes to the same pipe, in pieces, so
+// that a line of the log can begin behind one of them.
 func TestServiceIsReadyOnceItSaysSo(t *testing.T) {
 	tries := 0
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +59,7 @@ func TestServiceIsReadyOnceItSaysSo(t *testing.T) {
 	defer web.Close()
 	ops := strings.TrimPrefix(web.URL, "http://")
 	// exec, so that the signal reaches what sleeps.
-	s, _ := start(t, `echo '{"msg":"serving","hooks":"h:1","ops":"`+ops+`"}' >&2; exec sleep 100`, &lines{})
+	s, _ := start(t, `echo 'gc 1 @0.013s 6%: 0.1{"msg":"serving","hooks":"h:1","ops":"`+ops+`"}' >&2; exec sleep 100`, &lines{})
 	if err := s.Ready(t.Context()); err != nil || tries != 3 || s.Hooks != "h:1" || s.Ops != ops {
 		t.Errorf("got %v after %d tries, hooks %q, ops %q", err, tries, s.Hooks, s.Ops)
 	}
