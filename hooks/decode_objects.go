@@ -105,7 +105,11 @@ func (d *decoder) memory() (*memory, error) {
 	if attempt == "" && lastMigration == "" {
 		return d.none, err
 	}
-	return new(readMemory(attempt, lastMigration)), err
+	m := readMemory(attempt, lastMigration)
+	for _, text := range []*string{&m.Attempt.Policy, &m.Attempt.To, (*string)(&m.Attempt.State), &m.Attempt.Reason, &m.From} {
+		*text = d.shared([]byte(*text))
+	}
+	return &m, err
 }
 
 func (d *decoder) claim() (c claim, err error) {

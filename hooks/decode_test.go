@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/billyronks/couchestor/mayastor"
+	"github.com/billyronks/couchestor/tiering"
 )
 
 func newBytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -53,10 +54,10 @@ func TestDecode(t *testing.T) {
 			Jobs: []*job{aJob},
 			Volumes: []*volume{{
 				Name: "pvc-" + uuid(1), Labels: map[string]string{"team": "a\"ü"},
-				Memory: &memory{
-					Attempt:       mayastor.Attempt{N: 7, Move: "m7", Policy: "db", State: mayastor.Moved, At: noon},
-					LastMigration: noon,
-				},
+				Memory: &memory{Memory: tiering.Memory{
+					Attempt:       tiering.Attempt{N: 7, Policy: "db", State: tiering.AttemptMoved, At: noon},
+					LastMigration: noon, LastN: 7,
+				}},
 				StorageClass: "mayastor", Handle: uuid(1), Claim: reference{Namespace: "shop", Name: "data-1", UID: uuid(1)},
 			}, {
 				Name: "pvc-" + uuid(2), Deleting: true, Memory: new(memory),

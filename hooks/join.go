@@ -3,7 +3,6 @@ package hooks
 import (
 	"cmp"
 
-	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/tiering"
 )
 
@@ -90,7 +89,7 @@ func (b *bound) join(j *joining) []*tiering.Volume {
 // policy. The probe is for its use alone.
 func (b *bound) concerns(policy *tiering.Policy, pv *boundVolume, probe *tiering.Volume) bool {
 	probe.StorageClass, probe.ClaimNamespace, probe.Labels = pv.StorageClass, pv.Claim.Namespace, pv.labels
-	if probe.Memory = nil; pv.Memory.Attempt.State == mayastor.Started {
+	if probe.Memory = nil; pv.Memory.Attempt.State == tiering.AttemptStarted {
 		probe.Memory = recall(pv.Memory, nil, 0)
 	}
 	if policy.Concerns(probe) {

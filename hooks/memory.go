@@ -14,14 +14,12 @@ import (
 // memory is what a PersistentVolume's annotations say. It outlives Jobs,
 // policies and this service.
 type memory struct {
-	// Attempt is the zero value if nothing was ever attempted, or it cannot be
-	// read.
-	Attempt mayastor.Attempt
-	// LastMigration is zero if no replica ever changed pool.
-	LastMigration time.Time
-	// Fault is empty, or why the memory cannot be read. A volume whose memory
-	// cannot be read stays where it is.
-	Fault string
+	// Memory is what decisions depend on, and shared with them. A volume whose
+	// memory cannot be read stays where it is, and has no attempt.
+	tiering.Memory
+	// From, Error and ByHand are what else it says of the attempt, for the history.
+	From, Error string
+	ByHand      bool
 }
 
 // none reports whether there is nothing to remember.
@@ -32,13 +30,17 @@ func (m *memory) none() bool {
 // readMemory reads the two annotations; either may be "".
 func readMemory(attempt, lastMigration string) (m memory) {
 	if attempt != "" {
-		if err := json.Unmarshal([]byte(attempt), &m.Attempt); err != nil {
+		var a mayastor.Attempt
+		if err := json.Unmarshal([]byte(attempt), &a); err != nil {
 			m.Fault = unreadable(mayastor.AttemptAnnotation, "is not the JSON of an attempt")
-		} else if why := implausible(m.Attempt); why != "" {
+		} else if why := implausible(a); why != "" {
 			m.Fault = unreadable(mayastor.AttemptAnnotation, why)
-		}
-		if m.Fault != "" {
-			m.Attempt = mayastor.Attempt{}
+		} else {
+			m.Attempt = tiering.Attempt{
+				N: a.N, Policy: a.Policy, To: a.To, State: tiering.AttemptState(a.State), Failures: a.Failures,
+				Generation: a.Generation, Reason: a.Reason, At: a.At,
+			}
+			m.LastN, m.From, m.Error, m.ByHand = a.N, a.From, a.Error, a.ByHand
 		}
 	}
 	if lastMigration != "" {
@@ -59,7 +61,7 @@ func implausible(a mayastor.Attempt) string {
 	switch {
 	case a.N < 1 || a.N >= maxN:
 		return fmt.Sprintf("has the number %d", a.N)
-	case a.State != mayastor.Started && !terminal(a.State):
+	case a.State != mayastor.Started && !terminal(tiering.AttemptState(a.State)):
 		return fmt.Sprintf("has the unknown state %q", clip(string(a.State)))
 	case a.Failures < 0:
 		return fmt.Sprintf("counts %d failures", a.Failures)
@@ -73,11 +75,11 @@ func implausible(a mayastor.Attempt) string {
 
 // terminal reports whether a state is that of an attempt that is over and left
 // nothing to clean up.
-func terminal(s mayastor.State) bool {
+func terminal(s tiering.AttemptState) bool {
 	switch s {
-	case mayastor.Moved, mayastor.Failed, mayastor.Refused, mayastor.Aborted:
+	case tiering.AttemptMoved, tiering.AttemptFailed, tiering.AttemptRefused, tiering.AttemptAborted:
 		return true
-	case mayastor.Started:
+	case tiering.AttemptStarted:
 	}
 	return false
 }
@@ -107,18 +109,19 @@ type end struct {
 //	started n       n ended without one         started n: somebody has to clean up
 //	n, terminal     n, anything                 n as the volume says
 //
-// lastN is the greatest number that is known from elsewhere. It is nil if there is
-// nothing to remember.
+// lastN is the greatest number that is known from elsewhere. The result is nil if
+// there is nothing to remember, and the volume's own memory if nobody else knows
+// more.
 func recall(m *memory, ends []end, lastN int64) *tiering.Memory {
-	if m.none() && len(ends) == 0 && lastN == 0 {
-		return nil
+	if len(ends) == 0 && lastN <= m.LastN {
+		if m.none() {
+			return nil
+		}
+		return &m.Memory
 	}
-	a := tiering.Attempt{
-		N: m.Attempt.N, Move: m.Attempt.Move, Policy: m.Attempt.Policy, To: m.Attempt.To,
-		State: tiering.AttemptState(m.Attempt.State), Failures: m.Attempt.Failures,
-		Generation: m.Attempt.Generation, Reason: m.Attempt.Reason, At: m.Attempt.At,
-	}
-	t := &tiering.Memory{LastMigration: m.LastMigration, Fault: m.Fault, LastN: max(lastN, a.N)}
+	t := new(m.Memory)
+	t.LastN = max(t.LastN, lastN)
+	a := t.Attempt
 	slices.SortStableFunc(ends, func(a, b end) int { return cmp.Compare(a.n, b.n) })
 	for _, e := range ends {
 		if e.moved.After(t.LastMigration) {

@@ -361,7 +361,7 @@ func TestUnderMetacontrollersRulesDeletionWaitsForMoves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a := readMemory(o.GetAnnotations()[mayastor.AttemptAnnotation], ""); a.Attempt.State == mayastor.Started {
+			if a := readMemory(o.GetAnnotations()[mayastor.AttemptAnnotation], ""); a.Attempt.State == tiering.AttemptStarted {
 				t.Errorf("volume %d was left started", i)
 			}
 		}

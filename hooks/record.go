@@ -68,7 +68,7 @@ func fromVolume(v *volume, p *parent, rs *runs, h *history) (tiering.HistoryEntr
 		return tiering.HistoryEntry{}, false
 	}
 	e := tiering.HistoryEntry{JobName: name}
-	describe(&e, v, a)
+	describe(&e, v)
 	return e, true
 }
 
@@ -86,7 +86,7 @@ func (r *run) entry(v *volume) tiering.HistoryEntry {
 	if r.result == nil {
 		if v != nil && v.Memory.Fault == "" && v.Memory.Attempt.N == r.n && terminal(v.Memory.Attempt.State) {
 			// The pod died between its two records (DESIGN section 4, reporting).
-			describe(&e, v, &v.Memory.Attempt)
+			describe(&e, v)
 			e.LeadTime = r.lead(e.Outcome)
 			return e
 		}
@@ -119,13 +119,15 @@ func (r *run) lead(outcome string) string {
 }
 
 // describe fills an entry from a volume and the attempt it remembers.
-func describe(e *tiering.HistoryEntry, v *volume, a *mayastor.Attempt) {
+func describe(e *tiering.HistoryEntry, v *volume) {
+	m := v.Memory
+	a := &m.Attempt
 	e.VolumeName, e.Claim = v.Name, v.Claim.text()
 	e.Timestamp = second(a.At)
-	e.FromTier, e.ToTier = cmp.Or(a.From, e.FromTier), cmp.Or(a.To, e.ToTier)
-	e.Outcome, e.Success, e.Error = string(a.State), a.State == mayastor.Moved, a.Error
+	e.FromTier, e.ToTier = cmp.Or(m.From, e.FromTier), cmp.Or(a.To, e.ToTier)
+	e.Outcome, e.Success, e.Error = string(a.State), a.State == tiering.AttemptMoved, m.Error
 	e.Reason, e.Trigger = a.Reason, cmp.Or(e.Trigger, tiering.TriggerAutomatic)
-	if a.ByHand {
+	if m.ByHand {
 		e.Trigger = tiering.TriggerByHand
 	}
 }

@@ -50,7 +50,7 @@ func readRun(j *job, child bool) *run {
 	if err := json.Unmarshal([]byte(text), &result); err != nil {
 		return r
 	}
-	if result.Volume == uuid && terminal(result.State) && !result.Ended.IsZero() {
+	if result.Volume == uuid && terminal(tiering.AttemptState(result.State)) && !result.Ended.IsZero() {
 		r.result = &result
 	}
 	return r
@@ -123,7 +123,7 @@ func (r *run) end() (end, bool) {
 		}}, true
 	}
 	e := end{n: r.n, said: true, counted: true, attempt: tiering.Attempt{
-		N: r.n, Move: r.result.Move, Policy: r.result.Policy, To: r.result.To,
+		N: r.n, Policy: r.result.Policy, To: r.result.To,
 		State: tiering.AttemptState(r.result.State), Failures: r.result.Failures,
 		Generation: generation, Reason: r.result.Reason, At: r.result.Ended,
 	}}

@@ -186,8 +186,6 @@ func (v *Volume) Remembered() *Memory {
 type Attempt struct {
 	// N numbers the attempts of the volume, over all policies, from 1.
 	N int64
-	// Move is the id that joins the audit lines of one move.
-	Move string
 	// Policy is the name of the policy that started it.
 	Policy string
 	// To is the tier the volume was to go to.
