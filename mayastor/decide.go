@@ -199,8 +199,9 @@ func (j *Journal) nextSync(v Volume, s signals) (act, string) {
 		j.Ending = orEnding(j.Ending, s.stop)
 	case s.adrift:
 		j.end(Aborted, ReasonAdrift, "the volume was unpublished while it was moved, so nothing could bring the new replica in sync")
+	case published && s.late && j.doubted():
+		j.end(Failed, ReasonRebuildFailed, fmt.Sprintf("the new replica on pool %s looked in sync, and the server's record of its last rebuild says %s; none completed before its time was over", j.New.Pool, j.Doubt.Record))
 	case published && s.late:
-		j.doubted()
 		j.end(Failed, ReasonTimeout, fmt.Sprintf("the new replica (pool %s) was not proven in sync when its time was over; raise migrationTimeout or look at the load of the pool", cmp.Or(j.New.Pool, "not seen")))
 	case published && s.stalled:
 		j.end(Failed, ReasonStalled, fmt.Sprintf("the rebuild on pool %s made no progress", j.New.Pool))
