@@ -296,6 +296,23 @@ func TestSlowSourceIsWaitedForAlsoWhereThePolicyComesLast(t *testing.T) {
 	})
 }
 
+// evicting is a source whose windows make room for others while a request waits for
+// its turn.
+type evicting struct{ *sources }
+
+func (s evicting) Scores(ctx context.Context, window time.Duration) tiering.Scores {
+	if ctx.Err() != nil {
+		return tiering.Scores{Source: tiering.Source{Reason: "NotReadYet", Message: "Nobody has asked yet."}}
+	}
+	return s.sources.Scores(ctx, window)
+}
+
+func TestWindowThatWasGivenUpWhileARequestWaitedIsReadAgain(t *testing.T) {
+	r := newRig(t)
+	r.hooks.config.Sources = evicting{r.sources}
+	wantNames(t, "its window is known", r.sync(t), nameJob(uuid(1), 1)+"+")
+}
+
 type panicking struct{ *sources }
 
 func (panicking) Mayastor(context.Context) Mayastor { panic("a fault\nof ours") }

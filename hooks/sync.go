@@ -180,13 +180,11 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		}
 		c.status = tiering.ErrorStatus(next, c.now, q.Parent.Generation, faults)
 	} else {
+		ask := h.ask
 		if q.Awaited {
-			// Once is enough: they say what they know by now.
-			var stop context.CancelFunc
-			ctx, stop = context.WithCancel(ctx)
-			stop()
+			ask = h.awaited
 		}
-		reading, scores := h.ask(ctx, policy)
+		reading, scores := ask(ctx, policy)
 		// The sources may have kept us waiting.
 		c.now = h.config.Now()
 		in.Now = c.now
@@ -220,11 +218,6 @@ func (h *Hooks) decide(ctx context.Context, q *request, rs *runs, recorded *hist
 		}
 	}
 	return c
-}
-
-// ask asks the sources for what a decision on the policy depends on.
-func (h *Hooks) ask(ctx context.Context, policy *tiering.Policy) (Mayastor, tiering.Scores) {
-	return h.config.Sources.Mayastor(ctx), h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
 }
 
 // join returns the volumes of a decision. What it remembers for the next is of

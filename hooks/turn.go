@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/billyronks/couchestor/tiering"
 )
 
 // sync answers a request in its turn, and none before every source was tried.
@@ -38,6 +40,23 @@ func (h *Hooks) await(ctx context.Context, p *parent) {
 	if policy, faults := h.compiled(p); len(faults) == 0 {
 		h.ask(ctx, policy)
 	}
+}
+
+// ask asks the sources for what a decision on the policy depends on.
+func (h *Hooks) ask(ctx context.Context, policy *tiering.Policy) (Mayastor, tiering.Scores) {
+	return h.config.Sources.Mayastor(ctx), h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
+}
+
+// awaited asks them again without waiting: once is enough, and they say what they
+// know by now. A window that made room for others meanwhile is waited for.
+func (h *Hooks) awaited(ctx context.Context, policy *tiering.Policy) (Mayastor, tiering.Scores) {
+	now, stop := context.WithCancel(ctx)
+	stop()
+	reading, scores := h.ask(now, policy)
+	if !scores.Source.OK && scores.ReadAt.IsZero() {
+		scores = h.config.Sources.Scores(ctx, policy.Rules.SamplingWindow)
+	}
+	return reading, scores
 }
 
 // turn waits for one of the few places at which requests are read and answered, as
