@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/billyronks/couchestor/mayastor"
 	"github.com/billyronks/couchestor/test/simulator"
 )
 
@@ -115,7 +116,8 @@ func pool(media string, n int) string { return fmt.Sprintf("%s-%03d", media, n) 
 func (t *town) windows() int { return min(len(windows), len(t.policies)) }
 
 // settle adds a volume that is where it belongs: six of ten idle on SATA, the rest
-// busy on NVMe, on SSD, or between the watermarks. One of seven is not published.
+// busy on NVMe, on SSD, or between the watermarks. One of seven is not published, and
+// one of three was moved before, by a policy of the same name that is gone.
 func (t *town) settle() *volume {
 	i := t.made
 	t.made++
@@ -137,6 +139,13 @@ func (t *town) settle() *volume {
 	}
 	if t.rng.IntN(7) > 0 {
 		v.target = node(home)
+	}
+	if i%3 == 0 {
+		at := time.Date(2025, 12, 1, 0, 0, i, 0, time.UTC)
+		v.attempt = text(mayastor.Attempt{
+			N: 1, Move: "couchestor-" + v.uuid + "-1", Policy: p.name, Generation: 3, From: "hot", To: "cold", State: mayastor.Moved, At: at,
+		})
+		v.lastMigration = at.Format(time.RFC3339)
 	}
 	t.add(v, true)
 	return v
