@@ -15,30 +15,95 @@ import (
 	"github.com/billyronks/couchestor/test/simulator"
 )
 
-// recorded has the server's record of rebuilds say of each new replica what state
-// returns: how its last rebuild ended, "" for no record, or a status of HTTP.
-func (b *bench) recorded(vol string, state func() string) {
+// recorded has the server's record of rebuilds say what answer returns of each replica
+// on a target pool.
+func (b *bench) recorded(vol string, answer func(replica string) (status int, records []string)) {
 	next := b.http.Transport
 	b.http.Transport = transport(func(req *http.Request) (*http.Response, error) {
 		if !strings.HasSuffix(req.URL.Path, "/rebuild-history") {
 			return next.RoundTrip(req)
 		}
-		says := state()
-		switch says {
-		case "404":
-			return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: req}, nil
-		case "503":
-			return &http.Response{StatusCode: http.StatusServiceUnavailable, Body: http.NoBody, Request: req}, nil
-		}
-		var records []string
+		status, all := http.StatusOK, []string(nil)
 		for _, r := range b.sim.Truth(vol) {
-			if strings.HasPrefix(r.Pool, "nvme") && says != "" {
-				records = append(records, fmt.Sprintf(`{"childUri":"nvmf://x?uuid=%s","rebuildJobState":%q,"endTime":"2000-01-01T00:02:00Z"}`, r.UUID, says))
+			if strings.HasPrefix(r.Pool, "nvme") {
+				var records []string
+				status, records = answer(r.UUID)
+				all = append(all, records...)
 			}
 		}
-		body := `{"targetUuid":"x","records":[` + strings.Join(records, ",") + `]}`
-		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+		body := `{"targetUuid":"x","records":[` + strings.Join(all, ",") + `]}`
+		return &http.Response{StatusCode: status, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
 	})
+}
+
+// ended has it say how the last rebuild of each ended, "" for no record, or answer
+// with a status of HTTP.
+func (b *bench) ended(vol string, state func() string) {
+	b.recorded(vol, func(replica string) (status int, records []string) {
+		switch says := state(); says {
+		case "":
+			return http.StatusOK, nil
+		case "404":
+			return http.StatusNotFound, nil
+		case "503":
+			return http.StatusServiceUnavailable, nil
+		default:
+			return http.StatusOK, []string{record(replica, says, "2000-01-01T00:02:00Z")}
+		}
+	})
+}
+
+// record is how a rebuild of a replica ended.
+func record(replica, state, end string) string {
+	return fmt.Sprintf(`{"childUri":"nvmf://10.0.0.1:8420/nqn:x?uuid=%s","rebuildJobState":%q,"endTime":%q}`, replica, state, end)
+}
+
+// TestTheServersRecordOfRebuildsHoldsAStepBack: two looks say that the new
+// replica is in sync, and the server's own record says otherwise.
+func TestTheServersRecordOfRebuildsHoldsAStepBack(t *testing.T) {
+	t.Parallel()
+	const early, late = "2000-01-01T00:01:00Z", "2000-01-01T00:02:00Z"
+	other := "00000000-0000-4000-8000-000000000000"
+	for _, tt := range []struct {
+		name    string
+		records func(replica string) []string // nil for a server without them
+		want    mayastor.State
+	}{
+		{"completed", func(r string) []string { return []string{record(r, "Completed", late)} }, mayastor.Moved},
+		{"completed after it had failed", func(r string) []string { return []string{record(r, "Failed", early), record(r, "Completed", late)} }, mayastor.Moved},
+		{"the same, newest first", func(r string) []string { return []string{record(r, "Completed", late), record(r, "Failed", early)} }, mayastor.Moved},
+		{"without times, one of them completed", func(r string) []string { return []string{record(r, "Completed", ""), record(r, "Stopped", "")} }, mayastor.Moved},
+		{"nothing about this replica", func(string) []string { return []string{record(other, "Failed", late)} }, mayastor.Moved},
+		{"empty, as after a switch-over", func(string) []string { return nil }, mayastor.Moved},
+		{"not offered by this server", nil, mayastor.Moved},
+		{"failed", func(r string) []string { return []string{record(r, "Failed", late)} }, mayastor.Failed},
+		{"stopped after it had completed", func(r string) []string { return []string{record(r, "Completed", early), record(r, "Stopped", late)} }, mayastor.Failed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 4, func(b *bench) {
+				vol := b.sim.Published(20*gib, "sata-1", "sata-2")
+				b.sim.Mark(vol)
+				b.recorded(vol, func(replica string) (status int, records []string) {
+					if tt.records == nil {
+						return http.StatusNotFound, nil
+					}
+					return http.StatusOK, tt.records(replica)
+				})
+				result := b.move(b.order(vol, nvme(4)...))
+				if result.State != tt.want {
+					b.t.Errorf("%s (%s) %s, want %s", result.State, result.Reason, result.Error, tt.want)
+				}
+				if tt.want == mayastor.Failed && (result.Reason != string(mayastor.ReasonRebuildFailed) || b.pools(vol) != "sata-1,sata-2") {
+					b.t.Errorf("%s %s; replicas on %s, want RebuildFailed and the original pools", result.Reason, result.Error, b.pools(vol))
+				}
+				b.atRest(vol, 2)
+				if got := b.sim.LowestSynced(vol); got < 2 {
+					b.t.Errorf("copies in sync fell to %d", got)
+				}
+			})
+		})
+	}
 }
 
 func TestADoubtAboutTheOnlyCopyOutlivesAnAnswerThatSaysNothing(t *testing.T) {
@@ -51,7 +116,7 @@ func TestADoubtAboutTheOnlyCopyOutlivesAnAnswerThatSaysNothing(t *testing.T) {
 					b.ledger = newMemLedger()
 					vol := b.sim.Published(2*gib, "sata-1")
 					start := time.Now()
-					b.recorded(vol, func() string {
+					b.ended(vol, func() string {
 						if time.Since(start) > 5*time.Minute {
 							return silence
 						}
@@ -82,7 +147,7 @@ func TestARebuildThatCompletesAtLastClearsTheDoubt(t *testing.T) {
 		b.ledger = ledger
 		vol := b.sim.Published(2*gib, "sata-1")
 		start := time.Now()
-		b.recorded(vol, func() string {
+		b.ended(vol, func() string {
 			if time.Since(start) > 5*time.Minute {
 				return "Completed"
 			}
@@ -115,7 +180,7 @@ func TestAMoveThatEndsInDoubtSaysNothingOfAReplicaThatStays(t *testing.T) {
 				}
 				vol := b.sim.Published(2*gib, "sata-1", "sata-2")
 				start := time.Now()
-				b.recorded(vol, func() string {
+				b.ended(vol, func() string {
 					if time.Since(start) > 15*time.Minute {
 						return after
 					}

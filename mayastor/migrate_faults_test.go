@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -363,68 +362,6 @@ func TestAClockThatJumpsHarmsNoMove(t *testing.T) {
 				})
 			})
 		}
-	}
-}
-
-// TestTheServersRecordOfRebuildsHoldsAStepBack: two looks say that the new
-// replica is in sync, and the server's own record says otherwise.
-func TestTheServersRecordOfRebuildsHoldsAStepBack(t *testing.T) {
-	t.Parallel()
-	record := func(uuid, state, end string) string {
-		return fmt.Sprintf(`{"childUri":"nvmf://10.0.0.1:8420/nqn:x?uuid=%s","rebuildJobState":%q,"endTime":%q}`, uuid, state, end)
-	}
-	const early, late = "2000-01-01T00:01:00Z", "2000-01-01T00:02:00Z"
-	other := "00000000-0000-4000-8000-000000000000"
-	for _, tt := range []struct {
-		name    string
-		records func(replica string) []string // nil for a server without them
-		want    mayastor.State
-	}{
-		{"completed", func(r string) []string { return []string{record(r, "Completed", late)} }, mayastor.Moved},
-		{"completed after it had failed", func(r string) []string { return []string{record(r, "Failed", early), record(r, "Completed", late)} }, mayastor.Moved},
-		{"the same, newest first", func(r string) []string { return []string{record(r, "Completed", late), record(r, "Failed", early)} }, mayastor.Moved},
-		{"without times, one of them completed", func(r string) []string { return []string{record(r, "Completed", ""), record(r, "Stopped", "")} }, mayastor.Moved},
-		{"nothing about this replica", func(string) []string { return []string{record(other, "Failed", late)} }, mayastor.Moved},
-		{"empty, as after a switch-over", func(string) []string { return nil }, mayastor.Moved},
-		{"not offered by this server", nil, mayastor.Moved},
-		{"failed", func(r string) []string { return []string{record(r, "Failed", late)} }, mayastor.Failed},
-		{"stopped after it had completed", func(r string) []string { return []string{record(r, "Completed", early), record(r, "Stopped", late)} }, mayastor.Failed},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			inBubble(t, simulator.Config{CachePeriod: 30 * time.Second}, 4, func(b *bench) {
-				vol := b.sim.Published(20*gib, "sata-1", "sata-2")
-				b.sim.Mark(vol)
-				next := b.http.Transport
-				b.http.Transport = transport(func(req *http.Request) (*http.Response, error) {
-					if !strings.HasSuffix(req.URL.Path, "/rebuild-history") {
-						return next.RoundTrip(req)
-					}
-					if tt.records == nil {
-						return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: req}, nil
-					}
-					var records []string
-					for _, r := range b.sim.Truth(vol) {
-						if strings.HasPrefix(r.Pool, "nvme") {
-							records = append(records, tt.records(r.UUID)...)
-						}
-					}
-					body := `{"targetUuid":"x","records":[` + strings.Join(records, ",") + `]}`
-					return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
-				})
-				result := b.move(b.order(vol, nvme(4)...))
-				if result.State != tt.want {
-					b.t.Errorf("%s (%s) %s, want %s", result.State, result.Reason, result.Error, tt.want)
-				}
-				if tt.want == mayastor.Failed && (result.Reason != string(mayastor.ReasonRebuildFailed) || b.pools(vol) != "sata-1,sata-2") {
-					b.t.Errorf("%s %s; replicas on %s, want RebuildFailed and the original pools", result.Reason, result.Error, b.pools(vol))
-				}
-				b.atRest(vol, 2)
-				if got := b.sim.LowestSynced(vol); got < 2 {
-					b.t.Errorf("copies in sync fell to %d", got)
-				}
-			})
-		})
 	}
 }
 
